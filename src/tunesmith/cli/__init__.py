@@ -1,0 +1,34 @@
+"""The command line: every verb with the same name and the same options as in Python."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line on standard error and exit code 2."""
+    from tunesmith.errors import TunesmithError
+
+    _unbreakable_output()
+    try:
+        from tunesmith.cli.app import app
+
+        app()
+    except TunesmithError as error:
+        from tunesmith.cli.drawing import complain
+
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"\n{stop or 'stopped'}\n")
+        sys.exit(130)
+
+
+def _unbreakable_output() -> None:
+    """A terminal of another encoding shows `?` instead of ending a run with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="replace")

@@ -1,0 +1,161 @@
+"""How the command line draws: a live bar and a row per epoch on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.verbs.reporting import Lines, Reporter, Silent
+
+if TYPE_CHECKING:
+    from tunesmith.runs import Run
+    from tunesmith.training.loop import Event
+
+
+def reporter_for(*, quiet: bool, as_json: bool) -> Reporter:
+    """Where a verb tells what it does: a terminal, a file or pipe, a machine, or nobody."""
+    if as_json:
+        return Json()
+    if quiet:
+        return Silent()
+    return Live() if sys.stderr.isatty() else Lines()
+
+
+def complain(message: str) -> None:
+    """Say why something was refused."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print("[bold red]error:[/] ", end="")
+        console.print(message, markup=False, highlight=False)
+    else:
+        sys.stderr.write(f"error: {message}\n")
+
+
+class Json:
+    """One JSON object a line on standard output: for machines."""
+
+    def say(self, line: str) -> None:
+        """A statement."""
+        self._write({"say": line})
+
+    def warn(self, line: str) -> None:
+        """A warning."""
+        self._write({"warn": line})
+
+    @contextmanager
+    def work(self, what: str, total: int) -> Iterator[Any]:
+        """A long piece of work begins."""
+        self._write({"work": what, "total": total})
+        yield lambda _: None
+
+    def event(self, event: Event) -> None:
+        """An event of training, by its kind."""
+        assert is_dataclass(event)
+        self._write({"event": type(event).__name__, **asdict(event)})
+
+    def finished(self, run: Run) -> None:
+        """The run's folder and scores."""
+        self._write({"finished": str(run.folder), "scores": run.scores})
+
+    def _write(self, thing: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(thing, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+class Live(Lines):
+    """A bar that moves, a row per epoch above it, and a box at the end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False)
+        self._bar: Any = None
+        self._task: Any = None
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self.console.print(line, markup=False)
+
+    def warn(self, line: str) -> None:
+        """A line that is seen."""
+        self.console.print(f"[yellow]warning:[/] {_plain(line)}")
+
+    @contextmanager
+    def work(self, what: str, total: int) -> Iterator[Any]:  # noqa: ARG002
+        """A turning mark while it lasts."""
+        with self.console.status(_plain(what)):
+            yield lambda _: None
+
+    def event(self, event: Event) -> None:
+        """Move the bar; write rows."""
+        from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Step
+
+        if isinstance(event, PhaseStart):
+            self._close()
+            super().event(event)
+            self._open(event.phase.name, event.steps)
+        elif isinstance(event, Step):
+            if self._bar:
+                self._bar.update(self._task, completed=event.step, loss=f"{event.loss:.4f}")
+        elif isinstance(event, EpochEnd):
+            self.say(_row(event.row, best=event.best))
+        elif isinstance(event, PhaseEnd):
+            self._close()
+            super().event(event)
+        else:
+            super().event(event)
+
+    def finished(self, run: Run) -> None:
+        """The closing box: scores, verdict, where it lies, what to do next."""
+        from rich.panel import Panel
+
+        from tunesmith.verbs.reporting import outcome
+
+        self._close()
+        self.console.print(
+            Panel(_plain("\n".join(outcome(run))), title="scores on the test split", expand=False)
+        )
+
+    def _open(self, name: str, steps: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(_plain(name), total=steps, loss="…")
+        self._bar.start()
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def _row(row: dict[str, Any], *, best: bool) -> str:
+    from tunesmith.verbs.reporting import epoch_line
+
+    return epoch_line(row, best=best)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,175 @@
+"""npz archives of arrays: images or texts, and labels, in one to three splits."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from tunesmith.data.labels import label_of
+from tunesmith.data.rows import Asked, Found, Row, counted, refuse_columns, split_of
+from tunesmith.errors import BadData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ITEM_NAMES: Final = ("images", "image", "x", "texts", "text", "data", "inputs")
+LABEL_NAMES: Final = ("labels", "label", "y", "targets", "target")
+
+
+def found_in_npz(path: Path, asked: Asked, *, name: str = "") -> Found:
+    """The examples of an npz archive, read piece by piece; pickled arrays are refused.
+
+    Its arrays are called train_images, train_labels, val_images ... as MedMNIST's, or x_train,
+    y_train ..., or images and labels, or x and y.
+
+    Raises BadData if no such names are there, or if an array and its labels differ in length.
+    """
+    refuse_columns(asked, path.name)
+    heads = _heads(path)
+    pairs = _pairs(list(heads))
+    if not pairs:
+        names = ", ".join(heads) or "nothing"
+        raise BadData(
+            f"{path.name} holds the arrays {names}; what is understood are train_images and "
+            "train_labels (also val_, test_), x_train and y_train, images and labels, or x and y."
+        )
+    for _, items, labels in pairs:
+        if labels is None and asked.labelled:
+            raise BadData(f"{path.name} holds the array {items} but no labels for it.")
+        _check_lengths(path, heads, items, labels)
+    texts = heads[pairs[0][1]][1].kind in "US"
+    used = [array for _, items, labels in pairs for array in (items, labels) if array]
+    return Found(
+        name or path.stem,
+        "text" if texts else "image",
+        f"{path.name} (arrays {', '.join(used)})",
+        lambda: _rows(path, pairs, texts),
+    )
+
+
+def _rows(path: Path, pairs: list[tuple[str | None, str, str | None]], texts: bool) -> Iterator[Row]:
+    from tunesmith.data.pictures import png_of_array
+
+    for split, items, labels in pairs:
+        answers = None if labels is None else _flat(_whole(path, labels), labels, path)
+        for number, value in enumerate(_pieces(path, items)):
+            where = f"{path.name}:{items}[{number}]"
+            if texts:
+                content = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+                item: str | bytes = str(content)
+            else:
+                item = png_of_array(value, where)
+            label = None if answers is None else label_of(answers[number], where)
+            yield Row(where, where, item, label, split)
+
+
+def _pairs(names: list[str]) -> list[tuple[str | None, str, str | None]]:
+    """(split, array of items, array of labels or None), training first.
+
+    >>> _pairs(["x_train", "y_train", "x_test", "y_test"])
+    [('train', 'x_train', 'y_train'), ('test', 'x_test', 'y_test')]
+    """
+    items: dict[str | None, str] = {}
+    labels: dict[str | None, str] = {}
+    for name in names:
+        words = name.lower().split("_")
+        split = split_of(words[0]) or split_of(words[-1])
+        rest = "_".join(word for word in words if split_of(word) is None)
+        if rest in ITEM_NAMES:
+            items.setdefault(split, name)
+        elif rest in LABEL_NAMES:
+            labels.setdefault(split, name)
+    order = [split for split in ("train", "valid", "test", None) if split in items]
+    if len(order) > 1 and None in order:
+        order.remove(None)
+    return [(split, items[split], labels.get(split)) for split in order]
+
+
+def _check_lengths(path: Path, heads: dict[str, Any], items: str, labels: str | None) -> None:
+    many = heads[items][0][0] if heads[items][0] else 0
+    if labels is not None and (not heads[labels][0] or heads[labels][0][0] != many):
+        found = heads[labels][0][0] if heads[labels][0] else 0
+        raise BadData(
+            f"{path.name} holds {counted(many, 'item')} in {items} but {counted(found, 'label')} in {labels}."
+        )
+
+
+def _flat(labels: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    if labels.ndim == 1:
+        return labels
+    raise BadData(
+        f"{path.name}: {name} has shape {list(labels.shape)}; one label an item is expected "
+        "(several labels an item are not available yet)."
+    )
+
+
+def _heads(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Shape and dtype of every array, without reading it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            heads = {}
+            for name in names:
+                with archive.open(name) as file:
+                    shape, _, dtype = _header(file)
+                if dtype.hasobject:
+                    raise BadData(
+                        f"{path.name}: the array {name[:-4]} is pickled, which could run code; "
+                        "save it as numbers, or texts as a str array."
+                    )
+                heads[name[:-4]] = (shape, dtype)
+            return heads
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        if isinstance(error, BadData):
+            raise
+        raise BadData(f"{path.name} is no npz archive that can be read ({error}).") from error
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    return shape, fortran, dtype
+
+
+def _pieces(path: Path, name: str) -> Iterator[Any]:
+    """The array's items one after the other, without holding the whole array."""
+    import numpy as np
+
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        shape, fortran, dtype = _header(file)
+        if not fortran or len(shape) == 1:
+            one = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+            for _ in range(shape[0]):
+                piece = np.frombuffer(_exactly(file, one, path), dtype).reshape(shape[1:])
+                yield piece if piece.ndim else piece.item()
+            return
+    yield from _whole(path, name)
+
+
+def _exactly(file: IO[bytes], count: int, path: Path) -> bytes:
+    try:
+        piece = file.read(count)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadData(f"{path.name} is damaged ({error}).") from error
+    if len(piece) < count:
+        raise BadData(f"{path.name} is damaged: an array ends too early.")
+    return piece
+
+
+def _whole(path: Path, name: str) -> NDArray[Any]:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            array: NDArray[Any] = arrays[name]
+            return array
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise BadData(f"{path.name}: the array {name} cannot be read ({error}).") from error

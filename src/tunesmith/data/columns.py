@@ -1,0 +1,191 @@
+"""Which column of a table is the item, which the label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final
+
+from tunesmith.data.labels import missing
+from tunesmith.data.rows import IMAGE_ENDINGS, Asked, split_of
+from tunesmith.data.tables import Table, Values
+from tunesmith.errors import BadData
+from tunesmith.registry import did_you_mean
+
+LABEL_NAMES: Final = (
+    "label", "labels", "target", "class", "category", "sentiment", "intent", "y",
+)  # fmt: skip
+TEXT_NAMES: Final = (
+    "text", "sentence", "review", "content", "message", "title", "question", "utterance",
+    "document", "body", "item",
+)  # fmt: skip
+PATH_NAMES: Final = ("path", "image", "image_path", "file", "filename", "filepath", "img")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are used, by name; None where there is none."""
+
+    takes: str
+    item: str
+    target: str | None
+    split: str | None
+    group: str | None
+    weight: str | None
+
+    def used(self) -> tuple[str, ...]:
+        """The names, in the order item, label, split, group, weight."""
+        every = (self.item, self.target, self.split, self.group, self.weight)
+        return tuple(name for name in every if name is not None)
+
+
+def choose(table: Table, asked: Asked) -> Columns:
+    """The columns that were named, and the best guess for those that were not.
+
+    Raises BadData if a named column is not there, or if nothing can be guessed.
+    """
+    for name in (asked.item, asked.target, asked.split, asked.group, asked.weight):
+        if name is not None and name not in table.columns:
+            guess = did_you_mean(name, table.columns)
+            raise BadData(
+                f"{table.name} has no column {name!r}{guess or ';'} "
+                f"its columns are {', '.join(table.columns)}."
+            )
+    head = table.head()
+    if not head:
+        raise BadData(f"{table.name} holds no rows; bring some examples.")
+    split = asked.split or _split_column(table)
+    taken = {split, asked.group, asked.weight, asked.item, asked.target}
+    free = [name for name in table.columns if name not in taken]
+    target = asked.target or _target(free, head, table, asked)
+    free = [name for name in free if name != target]
+    item = asked.item or _item(free, head, table, asked)
+    if item is None:
+        raise _undecided(table, head, "item")
+    if target is None:
+        others = [name for name in free if name != item]
+        if len(others) == 1 and _repeats(head, table.columns.index(others[0])):
+            target = others[0]
+    if target is None and asked.labelled:
+        raise _undecided(table, head, "target")
+    takes = _checked_kind(_cells(head, table.columns.index(item)), table, asked)
+    return Columns(takes, item, target, split, asked.group, asked.weight)
+
+
+def kind_of(cells: Iterable[Any]) -> str:
+    """What the first cell that is not empty holds: "image" or "text"."""
+    first = next((cell for cell in cells if not (missing(cell) or (isinstance(cell, str) and not cell))), "")
+    if isinstance(first, str | PurePath) and not is_image_path(first):
+        return "text"
+    return "image"
+
+
+def _checked_kind(cells: list[Any], table: Table, asked: Asked) -> str:
+    """What the items are. Raises BadData if that is plainly not what was asked for."""
+    seen = kind_of(cells)
+    if asked.takes is None or asked.takes == seen:
+        return seen
+    first = next((str(cell) for cell in cells if isinstance(cell, str) and cell), "")
+    place = os.path.join(table.folder or "", first)  # noqa: PTH118
+    if seen == "text" and os.path.isfile(place):  # noqa: PTH113 (Path.is_file raises for long texts)
+        return "image"  # one whose name has no ending
+    raise BadData(f"{asked.takes}s were asked for, but {table.name} holds {seen}s.")
+
+
+def is_image_path(value: object) -> bool:
+    r"""Whether this is a path whose ending is that of an image.
+
+    >>> is_image_path("cats/1.JPG"), is_image_path("I saw it in cat.jpg\n")
+    (True, False)
+    """
+    if isinstance(value, PurePath):
+        return value.suffix.lower() in IMAGE_ENDINGS
+    return isinstance(value, str) and value[-5:].lower().endswith(IMAGE_ENDINGS)
+
+
+def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:
+    named = _first_named(free, LABEL_NAMES)
+    if named is not None or asked.item is None:
+        return named
+    if len(free) == 1 and _repeats(head, table.columns.index(free[0])):
+        return free[0]
+    return None
+
+
+def _item(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:
+    path = _first_named(free, PATH_NAMES)
+    text = _first_named(free, TEXT_NAMES)
+    if path is not None and asked.takes != "text":
+        seen_as = kind_of(_cells(head, table.columns.index(path)))
+        if text is None or asked.takes == "image" or seen_as == "image":
+            return path
+    if text is not None:
+        return text
+    return path or (free[0] if len(free) == 1 else None)
+
+
+def _split_column(table: Table) -> str | None:
+    """A column called "split", if every value in it is the name of a split."""
+    if "split" not in table.columns:
+        return None
+    index = table.columns.index("split")
+    known = all(split_of(values[index]) for _, values in table.rows())
+    return "split" if known else None
+
+
+def _first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def _cells(head: list[Values], index: int) -> list[Any]:
+    return [values[index] for values in head]
+
+
+def _repeats(head: list[Values], index: int) -> bool:
+    cells = [str(cell) for cell in _cells(head, index)]
+    return len(set(cells)) < max(2, len(cells))
+
+
+def _undecided(table: Table, head: list[Values], what: str) -> BadData:
+    if _looks_like_data(table.columns, head):
+        first = ", ".join(repr(_shortened(name)) for name in table.columns[:3])
+        return BadData(
+            f"{table.name} seems to have no header: its first row is {first}; "
+            f"name the columns with --columns {','.join(_suggested(table.columns, head))}"
+        )
+    words = {"item": "the text or the image", "target": "the label"}[what]
+    return BadData(
+        f"no column of {table.name} is known to be {words}: its columns are "
+        f"{', '.join(map(_shortened, table.columns))}; name it with --{what} COLUMN."
+    )
+
+
+def _looks_like_data(columns: tuple[str, ...], head: list[Values]) -> bool:
+    """Whether a header is made of what data are made of: long, numeric or repeated below."""
+    for index, name in enumerate(columns):
+        if len(name) > 40 or len(name.split()) > 4 or is_image_path(name):
+            return True
+        if name.replace(".", "").replace("-", "").isdigit():
+            return True
+        if any(isinstance(cell, str) and cell.strip() == name for cell in _cells(head, index)):
+            return True
+    return False
+
+
+def _suggested(columns: tuple[str, ...], head: list[Values]) -> list[str]:
+    """Names for columns without any: the longest is the item, the most repeated the label."""
+    texts = [[str(cell) for cell in _cells(head, index)] for index in range(len(columns))]
+    item = max(range(len(columns)), key=lambda i: sum(map(len, texts[i])))
+    rest = [i for i in range(len(columns)) if i != item]
+    names = [f"column{i + 1}" for i in range(len(columns))]
+    names[item] = "path" if is_image_path(columns[item]) else "text"
+    if rest:
+        names[min(rest, key=lambda i: len(set(texts[i])))] = "label"
+    return names
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 30 else name[:27] + "..."

@@ -1,0 +1,63 @@
+"""What a person brings, once it is understood: three splits of examples, on disk, memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import datasets
+
+SPLITS: Final = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Labelled examples in three splits.
+
+    name: short, for folders and titles: "photos".
+    takes: "image" or "text".
+    splits: "train", "valid" and "test"; each a `datasets.Dataset` (Arrow, memory-mapped) with the
+        columns `id` (where the example comes from: a path below the root, or "reviews.csv:37"),
+        `item` (a text; or for images {"path": str | None, "bytes": bytes | None}), `label` (a
+        string), and, when they were named, `group` (a string) and `weight` (a number).
+    understood: what was found, in at most five short lines for the person who brought it.
+    fingerprint: SHA-256 over ids, labels, splits, groups, weights, texts, images in memory and
+        the sizes of image files; where the data lie and file times do not enter it.
+    """
+
+    name: str
+    takes: str
+    splits: Mapping[str, datasets.Dataset]
+    understood: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def train(self) -> datasets.Dataset:
+        """What is learned from."""
+        return self.splits["train"]
+
+    @property
+    def valid(self) -> datasets.Dataset:
+        """What decides which network is kept."""
+        return self.splits["valid"]
+
+    @property
+    def test(self) -> datasets.Dataset:
+        """What is scored once, at the end."""
+        return self.splits["test"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the data that a person should know.
+
+    kind: "unreadable", "empty", "single class", ...
+    where: the id of the example, or the split or class that it concerns.
+    message: what was found, in words.
+    """
+
+    kind: str
+    where: str
+    message: str

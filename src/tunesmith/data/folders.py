@@ -1,0 +1,161 @@
+"""Folders: which layout does this one have?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tunesmith.data.class_folders import (
+    ENDINGS,
+    ending_of,
+    endings,
+    files_below,
+    found_in_class_folders,
+    hidden,
+    subfolders,
+    walk,
+)
+from tunesmith.data.columns import Columns, choose
+from tunesmith.data.items import found_in
+from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
+from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
+from tunesmith.data.tables import open_table
+from tunesmith.errors import BadData
+
+
+def found_in_folder(folder: Path, asked: Asked, *, name: str = "") -> Found:
+    """The examples of a folder, whichever layout it has.
+
+    In this order: tables named after splits; one table, with images beside it or not; split
+    folders of class folders; class folders; when predicting, also loose files. A single folder
+    within a folder is entered.
+
+    Raises BadData if the layout is none of these, saying what lies there.
+    """
+    name = name or folder.resolve().name
+    folder = _entered(folder)
+    by_split = _tables_by_split(folder)
+    if by_split:
+        return _joined_tables(by_split, asked, name)
+    tables = _tables(folder)
+    if len(tables) == 1:
+        found = _one_table(tables[0], folder, asked, name)
+        if found is not None:
+            return found
+    kind = _kind(folder, asked)
+    if kind is not None:
+        return found_in_class_folders(folder, kind, asked, name)
+    if len(tables) > 1:
+        names = [path.name for path in tables]
+        raise BadData(f"{name} holds {len(tables)} tables ({some(names)}); give one of them.")
+    raise _unrecognised(folder, name)
+
+
+def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
+    """Several sources as one, in their order.
+
+    said: notes that come before those of the parts.
+
+    Raises BadData if they are images in one and texts in another.
+    """
+    kinds = sorted({part.takes for part in parts})
+    if len(kinds) > 1:
+        raise BadData(f"{name} holds images in one split and texts in another; give them apart.")
+    notes: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        for part in parts:
+            yield from part.rows()
+        notes[:] = dict.fromkeys([*said, *(note for part in parts for note in part.notes)])
+
+    read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))
+    return Found(name, kinds[0], read_from, rows, notes)
+
+
+def holds_tabs(path: Path) -> bool:
+    """Whether a .txt file is a table of text, tab, label, by its first line."""
+    with path.open("rb") as file:
+        return b"\t" in file.readline(1_000_000)
+
+
+def _entered(folder: Path) -> Path:
+    """The folder itself, or the only folder in it if that one is just wrapped."""
+    while True:
+        inner = subfolders(folder)
+        if len(inner) != 1 or split_of(inner[0].name) or _tables(folder) or _tables_by_split(folder):
+            return folder
+        if not (subfolders(inner[0]) or _tables(inner[0])):
+            return folder  # one class folder
+        folder = inner[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not hidden(path.name))
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for path in _files(folder) if path.suffix.lower() in TABLE_ENDINGS]
+
+
+def _tables_by_split(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        split, ending = split_in_name(path.stem), path.suffix.lower()
+        if split and (ending in TABLE_ENDINGS or (ending == ".txt" and holds_tabs(path))):
+            found.setdefault(split, []).append(path)
+    return found
+
+
+def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> Found:
+    """One table per split; the first one says which columns are used."""
+    parts, files, left_out = [], [], []
+    columns: Columns | None = None
+    for split in ("train", "valid", "test"):
+        for path in by_split.get(split, []):
+            table = open_table(path, columns=asked.columns)
+            if columns is None:
+                columns = choose(table, asked)
+            elif columns.target not in table.columns and asked.labelled:
+                left_out.append(f"{path.name} (it has no column {columns.target!r})")
+                continue
+            same = replace(asked, item=columns.item)
+            if columns.target in table.columns:
+                same = replace(same, target=columns.target)
+            parts.append(found_in(table, same, name=name, split=split))
+            files.append(path.name)
+    said = [f"left out: {', '.join(left_out)}"] if left_out else []
+    used = parts[0].read_from.partition(" (columns")[2]
+    return replace(joined(parts, name, said), read_from=f"{some(files)} (columns{used}")
+
+
+def _one_table(path: Path, folder: Path, asked: Asked, name: str) -> Found | None:
+    """The table's examples, or None if the class folders beside it are the data."""
+    try:
+        return found_in(open_table(path, columns=asked.columns), asked, name=name)
+    except BadData:
+        named = (asked.item, asked.target, asked.split, asked.group, asked.weight, asked.columns)
+        if any(named) or not subfolders(folder):
+            raise
+        return None
+
+
+def _kind(folder: Path, asked: Asked) -> str | None:
+    """What lies below: "image" if any do, else "text", unless asked; None if neither does."""
+    for kind in ("image", "text") if asked.takes is None else (asked.takes,):
+        for path in files_below(folder, kind):
+            if kind == "image" or not asked.labelled or Path(path).parent != folder:
+                return kind
+    return None
+
+
+def _unrecognised(folder: Path, name: str) -> BadData:
+    count = Counter(ending_of(file) for _, files in walk(folder) for file in files)
+    if not count:
+        return BadData(f"{name} is an empty folder; put class folders or a table into it.")
+    return BadData(
+        f"nothing in {name} was recognised: it holds {endings(count)}; what is understood are "
+        f"class folders of images ({', '.join(ENDINGS['image'][:5])} ...) or .txt files, and "
+        f"tables ({', '.join(TABLE_ENDINGS)})."
+    )

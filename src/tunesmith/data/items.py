@@ -1,0 +1,162 @@
+"""From the rows of a table to examples: paths are resolved, labels become strings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from tunesmith.data.columns import Columns, choose
+from tunesmith.data.labels import group_of, label_of, missing, weight_of
+from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
+from tunesmith.data.tables import Table, Values
+from tunesmith.errors import BadData
+
+CLASS_FILES: Final = ("class.txt", "classes.txt", "class_names.txt", "labels.txt")
+
+
+def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None) -> Found:
+    """The examples of a table.
+
+    split: the split that the whole table is, when the source says so.
+
+    Raises BadData if the columns cannot be found out.
+    """
+    columns = choose(table, asked)
+    used = ", ".join(columns.used())
+    names, named_by = _class_names(table, columns)
+    return Found(
+        name,
+        columns.takes,
+        f"{table.name} (columns {used})" if table.columns != ("item", "label") else table.name,
+        lambda: _rows(table, columns, split, names),
+        [f"class names from {named_by}"] if names else [],
+    )
+
+
+def _class_names(table: Table, columns: Columns) -> tuple[list[str], str]:
+    """The names that a file beside the table gives to labels 0, 1, 2 ..., one a line.
+
+    Read only if every label of the first rows is such a number.
+    """
+    if table.folder is None or columns.target is None:
+        return [], ""
+    for file in CLASS_FILES:
+        path = table.folder / file
+        if path.is_file() and file != table.name:
+            names = [line.strip() for line in text_in(path, file).splitlines() if line.strip()]
+            place = table.columns.index(columns.target)
+            labels = {str(values[place]).strip() for values in table.head()}
+            if all(label.isdecimal() and int(label) < len(names) for label in labels):
+                return names, file
+    return [], ""
+
+
+def _rows(table: Table, columns: Columns, split: str | None, names: list[str]) -> Iterator[Row]:
+    item = table.columns.index(columns.item)
+    target, in_split, group, weight = (
+        None if name is None else table.columns.index(name)
+        for name in (columns.target, columns.split, columns.group, columns.weight)
+    )
+    to_item = _image if columns.takes == "image" else _text
+    for where, values in table.rows():
+        name, content = to_item(values[item], table, where)
+        yield Row(
+            name,
+            where,
+            content,
+            None if target is None else _named(label_of(values[target], where), names, where),
+            split if in_split is None else _split(values, in_split, columns, where),
+            None if group is None else group_of(values[group], where),
+            None if weight is None else weight_of(values[weight], where),
+        )
+
+
+def _named(label: str | None, names: list[str], where: str) -> str | None:
+    if label is None or not names:
+        return label
+    if not label.isdecimal() or int(label) >= len(names):
+        raise BadData(
+            f"{where}: the label {label!r} is none of the numbers 0 to {len(names) - 1} that the "
+            "file of class names beside the table stands for."
+        )
+    return names[int(label)]
+
+
+def _split(values: Values, index: int, columns: Columns, where: str) -> str:
+    split = split_of(values[index])
+    if split is None:
+        raise BadData(
+            f"{where}: the column {columns.split!r} holds {values[index]!r}, which names no split; "
+            f"the words are {', '.join(SPLIT_WORDS)}."
+        )
+    return split
+
+
+def _text(value: Any, table: Table, where: str) -> tuple[str, str]:
+    if missing(value):
+        return where, ""  # said by `empty_texts`, with every other text of no words
+    if isinstance(value, PurePath):
+        return str(value), text_in(Path(value), where)
+    if isinstance(value, str):
+        if value.endswith(".txt") and table.folder is not None and "\n" not in value:
+            path = table.folder / value
+            if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for long texts)
+                return value, text_in(path, where)
+        return where, value
+    if isinstance(value, int | float):
+        return where, str(value)
+    raise BadData(f"{where} holds a {type(value).__name__} where a text is expected.")
+
+
+def text_in(path: Path, where: str) -> str:
+    """The text of a file. Raises BadData if it is not UTF-8 or cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadData(f"{where}: line {line} is not UTF-8 text; save the file as UTF-8.") from error
+    except OSError as error:
+        raise BadData(f"{where} cannot be read ({error.strerror}).") from error
+
+
+def image_item(value: Any, where: str) -> bytes | None:
+    """Encoded bytes of an image that is in memory; None if it is no image.
+
+    value: bytes, a PIL image, an array or a tensor.
+
+    Raises BadData, naming `where`, for an array or a PIL image that cannot be used.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    from tunesmith.data.pictures import encoded
+
+    return encoded(value, where)
+
+
+def _image(value: Any, table: Table, where: str) -> tuple[str, str | bytes]:
+    if isinstance(value, dict):
+        value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, str | PurePath) and str(value).strip():
+        return _located(str(value).strip(), table)
+    if missing(value) or isinstance(value, str):
+        raise BadData(f"{where} names no image; every row needs one.")
+    content = image_item(value, where)
+    if content is None:
+        raise BadData(
+            f"{where} holds a {type(value).__name__} where an image is expected: "
+            "a path, bytes, an array or a PIL image."
+        )
+    return where, content
+
+
+def _located(value: str, table: Table) -> tuple[str, str]:
+    """The id and the absolute path of an image that a table names."""
+    folder = table.folder or Path.cwd()
+    value = value.replace("\\", "/") if os.sep == "/" and "\\" in value else value
+    path = os.path.normpath(os.path.join(folder, os.path.expanduser(value)))  # noqa: PTH111, PTH118
+    if not os.path.isabs(value):  # noqa: PTH117
+        return value, os.path.abspath(path)  # noqa: PTH100
+    below = os.path.relpath(path, folder) if table.folder else value
+    return (value if below.startswith("..") else below), path

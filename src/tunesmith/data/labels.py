@@ -1,0 +1,99 @@
+"""Labels are strings from end to end; this is where they become so."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+
+from tunesmith.errors import BadData
+
+_FRACTION = re.compile(r"[+-]?(\d*\.\d+|\d+\.|\d+(\.\d*)?[eE][+-]?\d+)([eE][+-]?\d+)?")
+
+
+def label_of(value: object, where: str) -> str | None:
+    """The label that a cell holds, or None if it holds none.
+
+    Whole numbers become their digits, spaces at the ends go.
+
+    Raises BadData for a fraction (regression) or a list (several labels), naming `where`.
+
+    >>> label_of(3, "a.csv:2"), label_of("1.0", "a.csv:2"), label_of(" ham ", "a.csv:2")
+    ('3', '1', 'ham')
+    >>> print(label_of("", "a.csv:2"))
+    None
+    """
+    if missing(value):
+        return None
+    if isinstance(value, str):
+        label = value.strip()
+        if _FRACTION.fullmatch(label):
+            return _whole(float(label), label, where)
+        return label or None
+    if isinstance(value, numbers.Integral):  # numpy's and bool too
+        return str(value)
+    if isinstance(value, numbers.Real):
+        return _whole(float(value), repr(float(value)), where)
+    if isinstance(value, bytes):
+        return label_of(value.decode("utf-8", "replace"), where)
+    if hasattr(value, "item") and getattr(value, "size", 0) == 1:  # an array of one number
+        return label_of(value.item(), where)
+    if callable(getattr(value, "numpy", None)) and getattr(value, "ndim", None) == 0:
+        return label_of(value.item(), where)  # type: ignore[attr-defined]
+    raise BadData(
+        f"{where}: the label is {_short(value)}, a {type(value).__name__}; "
+        "a label is one name or one whole number (several labels an item are not available yet)."
+    )
+
+
+def missing(value: object) -> bool:
+    """Whether a cell is empty: None, NaN, or a missing value of pandas.
+
+    >>> missing(None), missing(float("nan")), missing(""), missing(0)
+    (True, True, False, False)
+    """
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def weight_of(value: object, where: str) -> float:
+    """The weight that a cell holds: a number, 0 or more.
+
+    Raises BadData, naming `where`.
+    """
+    try:
+        weight = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise BadData(f"{where}: a weight is a number from 0 up; found {_short(value)}.")
+    return weight
+
+
+def group_of(value: object, where: str) -> str:
+    """The group that a cell holds: the patient, the scene, the author.
+
+    Raises BadData if it is empty, naming `where`.
+    """
+    if missing(value) or not str(value).strip():
+        raise BadData(f"{where} has no group; every row needs one, or leave out --group.")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _whole(number: float, written: str, where: str) -> str:
+    if math.isfinite(number) and number.is_integer():
+        return str(int(number))
+    raise BadData(
+        f"{where}: the label is {written}; regression is not available yet: "
+        "labels are names or whole numbers."
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

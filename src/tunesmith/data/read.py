@@ -1,0 +1,178 @@
+"""What is at this path? `read` answers with three splits of labelled examples."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.data.data import SPLITS, Data
+from tunesmith.data.rows import SPLIT_WORDS, Asked, split_of
+from tunesmith.data.sources import recognise
+from tunesmith.data.stored import Stored, store
+from tunesmith.errors import BadData, BadOption
+
+if TYPE_CHECKING:
+    import datasets
+
+    from tunesmith.data.rows import Found
+
+
+def read(
+    source: object,
+    *,
+    takes: str | None = None,
+    item: str | None = None,
+    target: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    valid_size: float = 0.15,
+    test_size: float = 0.15,
+    seed: int = 0,
+) -> Data:
+    """Labelled examples in three splits, from whatever lies at a path or in memory.
+
+    Understood are: class folders of images or .txt files, below split folders or not; CSV, TSV,
+    JSONL and Parquet tables, one or one per split; .txt files of text, tab, label; zips of these;
+    npz arrays; Hugging Face datasets saved on disk or named hf://owner/name[:config]; and in memory
+    pandas and polars frames, lists of (item, label), dicts of lists, torch datasets, Hugging Face
+    datasets, and dicts from split name to any of these.
+
+    takes: "image" or "text"; None finds out.
+    item, target, split, group, weight: names of columns. Items, labels and a column called
+        "split" are found when not named; groups and weights are used when named only.
+    columns: names for the columns of a table without header, as a list or "label,text".
+    valid_size, test_size: shares of the whole, for splits that are missing and made here:
+        stratified by label, seeded, and with no group in two splits.
+
+    Raises NoData if nothing is there, BadData if it cannot be understood (with file and row), and
+    BadOption for a wrong option.
+    """
+    import numpy as np
+
+    from tunesmith.data import split as splitting
+    from tunesmith.data.understood import described
+
+    splitting.check_sizes(valid_size, test_size)
+    asked = _asked(takes, item, target, columns)
+    asked = replace(asked, split=split, group=group, weight=weight)
+    found = recognise(source, asked)
+    _check_takes(found, takes)
+    stored = store(found, group=group is not None, weight=weight is not None, labelled=True)
+    labels, given, groups = _codes(stored)
+    splits = splitting.complete(
+        given,
+        labels,
+        groups,
+        same=np.array(stored.same, dtype=np.int64),
+        sizes=(valid_size, test_size),
+        seed=_checked_seed(seed),
+    )
+    splitting.check_classes(splits, labels, stored.labels.names)
+    if groups is not None and stored.groups is not None:
+        splitting.check_groups(splits, groups, stored.groups.names)
+    manner = "no group in two"
+    if groups is None:
+        manner = "repeats kept together" if len(set(stored.same)) < len(labels) else ""
+    how = _how(given, seed, manner)
+    return Data(
+        name=found.name,
+        takes=found.takes,
+        splits={name: _selected(stored.dataset, splits == i) for i, name in enumerate(SPLITS)},
+        understood=described(found, labels, stored.labels.names, splits, how),
+        fingerprint=hashlib.sha256(stored.content.encode() + splits.astype("uint8").tobytes()).hexdigest(),
+    )
+
+
+def read_items(
+    source: object,
+    *,
+    takes: str,
+    item: str | None = None,
+    target: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    split: str | None = None,
+) -> datasets.Dataset:
+    """Every item of a source, to predict or to score: the columns `id`, `item` and `label`.
+
+    The source is one that `read` understands, or a folder of loose files, one file, or a list of
+    paths or texts. A string in a list of texts is a text itself, unless a file of that name is
+    there: then a table is read, and any other file is one text. Labels are None where there are
+    none.
+
+    takes: "image" or "text".
+    split: one split of a source that has splits, by any of its names ("val", "dev"); None is all.
+
+    Raises as `read` does.
+    """
+    wanted = None if split is None else split_of(split)
+    if split is not None and wanted is None:
+        raise BadOption(f"no split is called {split!r}; the words are {', '.join(SPLIT_WORDS)}.")
+    asked = replace(_asked(takes, item, target, columns), labelled=False)
+    found = recognise(source, asked)
+    _check_takes(found, takes)
+    stored = store(found, group=False, weight=False, labelled=False)
+    if wanted is None:
+        return stored.dataset
+    _, given, _ = _codes(stored)
+    here = [name for name in SPLITS if (given == SPLITS.index(name)).any()]
+    if wanted not in here:
+        raise BadData(
+            f"{found.name} has no {wanted} split; it has {' and '.join(here) or 'no splits at all'}."
+        )
+    return _selected(stored.dataset, given == SPLITS.index(wanted))
+
+
+def _asked(
+    takes: str | None, item: str | None, target: str | None, columns: str | Sequence[str] | None
+) -> Asked:
+    if takes not in (None, "image", "text"):
+        raise BadOption(f"takes is 'image' or 'text'; found {takes!r}.")
+    if isinstance(columns, str):
+        columns = [name.strip() for name in re.split("[,;]", columns)]
+    names = None if columns is None else tuple(columns)
+    return Asked(takes=takes, item=item, target=target, columns=names)
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise BadOption(f"seed is a whole number from 0 to 2**32 - 1; found {seed!r}.")
+    return seed
+
+
+def _check_takes(found: Found, takes: str | None) -> None:
+    if takes is not None and found.takes != takes:
+        raise BadData(f"{takes}s were asked for, but {found.name} holds {found.takes}s.")
+
+
+def _codes(stored: Stored) -> tuple[Any, Any, Any]:
+    """Labels, given splits (-1 where there is none) and groups (or None), each int64 [N]."""
+    import numpy as np
+
+    order = np.array([SPLITS.index(name) for name in stored.splits.names] + [-1])
+    given = order[np.array(stored.splits.codes, dtype=np.int64)]
+    labels = np.array(stored.labels.codes, dtype=np.int64)
+    if stored.groups is None:
+        return labels, given, None
+    return labels, given, np.array(stored.groups.codes, dtype=np.int64)
+
+
+def _selected(dataset: datasets.Dataset, mask: Any) -> datasets.Dataset:
+    import numpy as np
+
+    return dataset.select(np.flatnonzero(mask))
+
+
+def _how(given: Any, seed: int, manner: str) -> str:
+    there = {SPLITS[i] for i in range(3) if (given == i).any()}
+    ways = ", ".join(part for part in ("stratified", manner, f"seed {seed}") if part)
+    made = [name for name in SPLITS if name not in there]
+    if not made:
+        return "as given"
+    if there <= {"train"}:
+        return f"made here ({ways})"
+    return f"{made[0]} made here from train ({ways}), the others as given"

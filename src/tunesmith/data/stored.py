@@ -1,0 +1,222 @@
+"""Rows on disk: streamed into an Arrow file, opened memory-mapped, so that memory stays flat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tunesmith.data.cache import cache_folder
+from tunesmith.data.rows import Found, Row
+from tunesmith.errors import BadData
+
+if TYPE_CHECKING:
+    import datasets
+
+ROWS_AT_A_TIME: Final = 1_000
+BYTES_AT_A_TIME: Final = 64 * 2**20
+
+
+class Codes:
+    """A column of few different strings, as one number a row (-1: none)."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.codes = array("i")
+        self._code_of: dict[str, int] = {}
+
+    def append(self, name: str | None) -> None:
+        """Add a row."""
+        if name is None:
+            self.codes.append(-1)
+            return
+        code = self._code_of.get(name)
+        if code is None:
+            code = self._code_of[name] = len(self.names)
+            self.names.append(name)
+        self.codes.append(code)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A source after its stream has run.
+
+    dataset: every row, with the columns of `Data`, memory-mapped.
+    same: one number a row, equal where the texts, image bytes or image paths are equal.
+    content: SHA-256 over everything but the splits; no path and no file time is in it.
+    """
+
+    dataset: datasets.Dataset
+    labels: Codes
+    splits: Codes
+    groups: Codes | None
+    same: array[int]
+    content: str
+
+
+def store(found: Found, *, group: bool, weight: bool, labelled: bool) -> Stored:
+    """Stream the rows of a source to `<cache>/data/`, where they are shared by equal content.
+
+    Raises BadData if there are no rows, if an image is not there, or if `labelled` and a row has
+    no label; the message names the first such row and counts the others.
+    """
+    folder = cache_folder("data")
+    handle, name = tempfile.mkstemp(dir=folder, prefix="writing-", suffix=".arrow")
+    os.close(handle)
+    temporary = Path(name)
+    labels, splits, groups, same = Codes(), Codes(), Codes(), array("q")
+    content, located = hashlib.sha256(), hashlib.sha256()
+    faults = _Faults(found.name, labelled)
+    try:
+        with _arrow_writer(temporary, found.takes, group=group, weight=weight) as write:
+            for row in found.rows():
+                size = faults.size_of(row, found.takes)
+                labels.append(row.label)
+                splits.append(row.split)
+                same.append(hash(row.item))
+                groups.append(row.group)
+                content.update(_identity(row, size))
+                if found.takes == "image" and isinstance(row.item, str):
+                    located.update(row.item.encode("utf-8", "surrogatepass"))
+                write(row)
+        faults.raise_any(rows=len(labels.codes))
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    located.update(content.digest() + repr((found.takes, group, weight)).encode())
+    final = folder / f"{located.hexdigest()[:32]}.arrow"
+    temporary.replace(final)
+    dataset = open_stored(final)
+    return Stored(dataset, labels, splits, groups if group else None, same, content.hexdigest())
+
+
+def open_stored(path: Path) -> Any:
+    """The dataset in an Arrow file, memory-mapped."""
+    import datasets
+
+    return datasets.Dataset.from_file(str(path))
+
+
+def _identity(row: Row, size: int | None) -> bytes:
+    """What may change a result, without the place where the data lie."""
+    content: object
+    if isinstance(row.item, bytes):
+        content = hashlib.sha256(row.item).hexdigest()
+    else:
+        content = row.item if size is None else size
+    return json.dumps([row.id, content, row.label, row.group, row.weight]).encode() + b"\n"
+
+
+class _Faults:
+    """Rows that cannot be used, gathered so that one message can count them all."""
+
+    def __init__(self, source: str, labelled: bool) -> None:
+        self.source = source
+        self.labelled = labelled
+        self.absent: list[str] = []
+        self.absences = 0
+        self.unlabelled: list[str] = []
+        self.without_label = 0
+
+    def size_of(self, row: Row, takes: str) -> int | None:
+        """The bytes of the image file; None for what is not a file."""
+        if row.label is None and self.labelled:
+            self.without_label += 1
+            if not self.unlabelled:
+                self.unlabelled.append(row.where)
+        if takes != "image" or isinstance(row.item, bytes):
+            return None
+        try:
+            return os.stat(row.item).st_size  # noqa: PTH116 (a Path per image costs more)
+        except (OSError, ValueError):
+            self.absences += 1
+            if not self.absent:
+                self.absent.append(f"{row.where} names the image {row.id}, which is not there")
+            return -1
+
+    def raise_any(self, rows: int) -> None:
+        if not rows:
+            raise BadData(f"{self.source} holds no examples.")
+        if self.absences:
+            raise BadData(
+                f"{self.absent[0]}{_others(self.absences)}; paths in a table start from the "
+                "folder that the table lies in."
+            )
+        if self.without_label:
+            raise BadData(
+                f"{self.unlabelled[0]} has no label{_others(self.without_label)}; "
+                "give every row a label, or remove it."
+            )
+
+
+def _others(count: int) -> str:
+    if count == 1:
+        return ""
+    return f", and {count - 1:,} other row{'s' if count > 2 else ''} likewise"
+
+
+@contextmanager
+def _arrow_writer(path: Path, takes: str, *, group: bool, weight: bool) -> Iterator[Any]:
+    import pyarrow as pa
+
+    image = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
+    fields = [("id", pa.string()), ("item", image if takes == "image" else pa.string())]
+    fields.append(("label", pa.string()))
+    fields += [("group", pa.string())] if group else []
+    fields += [("weight", pa.float64())] if weight else []
+    schema = pa.schema(fields)
+    waiting: list[Row] = []
+    held = 0
+
+    def flush() -> None:
+        nonlocal held
+        columns: dict[str, list[Any]] = {
+            "id": [row.id for row in waiting],
+            "item": [_cell(row.item, takes) for row in waiting],
+            "label": [row.label for row in waiting],
+            "group": [row.group for row in waiting],
+            "weight": [row.weight for row in waiting],
+        }
+        try:
+            arrays = [pa.array(columns[field.name], field.type) for field in schema]
+        except UnicodeEncodeError:
+            raise _not_unicode(waiting) from None
+        writer.write_batch(pa.record_batch(arrays, schema=schema))
+        waiting.clear()
+        held = 0
+
+    def write(row: Row) -> None:
+        nonlocal held
+        waiting.append(row)
+        held += len(row.item)
+        if len(waiting) >= ROWS_AT_A_TIME or held >= BYTES_AT_A_TIME:
+            flush()
+
+    with pa.OSFile(str(path), "wb") as sink, pa.RecordBatchStreamWriter(sink, schema) as writer:
+        yield write
+        if waiting:
+            flush()
+
+
+def _cell(item: str | bytes, takes: str) -> object:
+    if takes == "text":
+        return item
+    inside = isinstance(item, bytes)
+    return {"path": None if inside else item, "bytes": item if inside else None}
+
+
+def _not_unicode(rows: list[Row]) -> BadData:
+    for row in rows:
+        try:
+            "".join(part for part in row if isinstance(part, str)).encode()
+        except UnicodeEncodeError:
+            name = row.where.encode("utf-8", "replace").decode()
+            return BadData(f"{name} holds signs that are no Unicode; rename or rewrite it.")
+    return BadData("a row holds signs that are no Unicode.")

@@ -1,0 +1,275 @@
+"""Tables: named columns and a stream of rows, from CSV, TSV, JSONL and Parquet files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from tunesmith.data.rows import some
+from tunesmith.errors import BadData
+
+ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+LONGEST_FIELD: Final = 16_000_000  # characters; a longer one is a quote that was never closed
+
+Values = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with named columns, read as often as needed and never held in memory.
+
+    name: as it stands in messages: "reviews.csv".
+    folder: what relative image paths start from; None for tables that never were files.
+    guess_from: how many rows to look at when guessing; few where a row is dear.
+    rows: starts the stream of (where, values in the order of the columns).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterator[tuple[str, Values]]]
+    folder: Path | None = None
+    guess_from: int = 1000
+
+    def head(self) -> list[Values]:
+        """The first rows, to guess from."""
+        return [values for _, values in islice(self.rows(), self.guess_from)]
+
+
+def open_table(path: Path, *, columns: tuple[str, ...] | None = None, name: str = "") -> Table:
+    """The table in a file; its ending says how it is read.
+
+    columns: the names of the columns of a file without header.
+    A .txt file holds text, a tab and a label in each line, unless its first line is a header.
+
+    Raises BadData, with file and line, when the file is no such table.
+    """
+    name = name or path.name
+    ending = path.suffix.lower()
+    if ending in (".jsonl", ".ndjson"):
+        return _jsonl(path, name)
+    if ending == ".parquet":
+        return _parquet(path, name)
+    return _delimited(path, name, columns)
+
+
+def _delimited(path: Path, name: str, columns: tuple[str, ...] | None) -> Table:
+    records = _records_of(path, name)
+    with closing(records()) as stream:
+        first = next(stream, None)
+    if first is None:
+        raise BadData(f"{name} is empty; a table needs a row of column names, then data.")
+    line, header = first
+    stripped = tuple(cell.strip() for cell in header)
+    plain_text = path.suffix.lower() == ".txt" and columns is None
+    if plain_text and len(header) != 2:
+        raise BadData(
+            f"{name}:{line} has {len(header)} fields; a .txt file of examples has a text, a tab "
+            "and a label in each line (other tables end in .csv or .tsv)."
+        )
+    if plain_text and not {"text", "label"} & {cell.lower() for cell in stripped}:
+        columns = ("text", "label")
+    has_header = columns is None or tuple(columns) == stripped
+    names = stripped if columns is None else tuple(columns)
+    _check_names(names, f"{name}:{line}" if has_header else "--columns")
+
+    def rows() -> Iterator[tuple[str, Values]]:
+        with closing(records()) as stream:
+            for line, record in islice(stream, 1 if has_header else 0, None):
+                if len(record) != len(names):
+                    cure = "put quotes around fields that hold a separator"
+                    raise BadData(
+                        f"{name}:{line} has {len(record)} fields where {len(names)} are expected "
+                        f"({some(list(names))}); {cure if has_header else 'name all of them'}."
+                    )
+                yield f"{name}:{line}", tuple(record)
+
+    return Table(name, names, rows, path.parent)
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    for number, column in enumerate(names, start=1):
+        if not column:
+            raise BadData(f"{where}: column {number} has no name; give every column one.")
+        if column in names[: number - 1]:
+            raise BadData(f"{where}: two columns are called {column!r}; rename one of them.")
+
+
+def _records_of(path: Path, name: str) -> Callable[[], Generator[tuple[int, list[str]], None, None]]:
+    """The stream of (line on which the record starts, its fields); blank lines are passed over."""
+    tabs = path.suffix.lower() in (".tsv", ".txt")
+    if tabs and _one_record_a_line(path):
+        return lambda: _tabbed(path, name)
+    delimiter = "\t" if tabs else _delimiter(path, name)
+    return lambda: _quoted(path, name, delimiter)
+
+
+def _one_record_a_line(path: Path) -> bool:
+    """Whether every line has as many tabs as the first: then no field spans lines.
+
+    Tab separated files are often written without any quoting, so that a quote is just a sign.
+    """
+    with path.open("rb") as file:
+        counts = (line.count(b"\t") for line in file if line.strip())
+        first = next(counts, 0)
+        return all(count == first for count in counts)
+
+
+def _tabbed(path: Path, name: str) -> Generator[tuple[int, list[str]], None, None]:
+    for number, line in enumerate(_lines(path, name, ends="\n"), start=1):
+        if line.strip():
+            yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
+
+
+def _unquoted(cell: str) -> str:
+    if len(cell) >= 2 and cell[0] == cell[-1] == '"':
+        inner = cell[1:-1].replace('""', "\0")
+        if '"' not in inner:
+            return inner.replace("\0", '"')
+    return cell
+
+
+def _quoted(path: Path, name: str, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
+    reader = csv.reader(_lines(path, name), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for record in reader:
+            if record:
+                yield start, record
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise BadData(
+            f"{name}:{start}: the quotes of the record that starts here do not match ({error}); "
+            'a field in quotes ends with a quote, and a quote within it is doubled ("").'
+        ) from error
+
+
+def _delimiter(path: Path, name: str) -> str:
+    """A comma, unless the header has none but has semicolons or tabs."""
+    with closing(_lines(path, name)) as lines:
+        header = next((line for line in lines if line.strip()), "")
+    return next((sign for sign in ",;\t" if sign in header), ",")
+
+
+def _lines(path: Path, name: str, ends: str = "") -> Generator[str, None, None]:
+    """Lines of text, ends kept. Raises BadData at bytes that are not text, with their line.
+
+    ends: what ends a line; "" is any of the usual ends.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline=ends) as file:
+            for number, line in enumerate(file, start=1):
+                if "\0" in line:
+                    raise BadData(
+                        f"{name}:{number} holds a NUL byte, so it is no text; save the table as UTF-8 text."
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        raise BadData(
+            f"{name}:{_undecodable(path)} is not UTF-8 text ({error.reason}); save the table as UTF-8."
+        ) from error
+    except OSError as error:
+        raise BadData(f"{name} cannot be read ({error.strerror}).") from error
+
+
+def _undecodable(path: Path) -> int:
+    """The number of the first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _jsonl(path: Path, name: str) -> Table:
+    def objects() -> Generator[tuple[str, dict[str, Any]], None, None]:
+        for number, line in enumerate(_lines(path, name), start=1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadData(
+                    f"{name}:{number} is not JSON ({error}); every line holds one JSON object."
+                ) from error
+            if not isinstance(value, dict):
+                raise BadData(
+                    f"{name}:{number} holds a {type(value).__name__}; "
+                    'every line holds one JSON object, as {"text": ..., "label": ...}.'
+                )
+            yield f"{name}:{number}", value
+
+    with closing(objects()) as stream:
+        columns = tuple(dict.fromkeys(key for _, row in islice(stream, 1000) for key in row))
+    if not columns:
+        raise BadData(f"{name} is empty; every line holds one JSON object.")
+
+    def rows() -> Iterator[tuple[str, Values]]:
+        with closing(objects()) as stream:
+            for where, row in stream:
+                yield where, tuple(row.get(column) for column in columns)
+
+    return Table(name, columns, rows, path.parent)
+
+
+def _parquet(path: Path, name: str) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise BadData(f"{name} is not a Parquet file that can be read ({error}).") from error
+    columns = tuple(schema.names)
+    _check_names(columns, name)
+    class_names = _class_names(schema)
+
+    def rows() -> Iterator[tuple[str, Values]]:
+        number = 0
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=1000):
+                    cells = [
+                        named(batch.column(i).to_pylist(), class_names.get(column))
+                        for i, column in enumerate(columns)
+                    ]
+                    for values in zip(*cells, strict=True):
+                        number += 1
+                        yield f"{name}:{number}", values
+        except (OSError, pa.ArrowException) as error:
+            raise BadData(f"{name}: row {number + 1} cannot be read ({error}).") from error
+
+    return Table(name, columns, rows, path.parent)
+
+
+def _class_names(schema: Any) -> dict[str, list[str]]:
+    """Names of whole-number labels that Hugging Face datasets wrote beside the columns."""
+    try:
+        info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return {
+        column: feature["names"]
+        for column, feature in info.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
+
+
+def named(values: Iterable[Any], names: Sequence[str] | None) -> list[Any]:
+    """Whole numbers replaced by the names that they stand for; -1 and None stand for nothing.
+
+    >>> named([1, 0, -1, None], ["neg", "pos"])
+    ['pos', 'neg', None, None]
+    """
+    if names is None:
+        return list(values)
+    return [None if value is None or value < 0 else names[value] for value in values]

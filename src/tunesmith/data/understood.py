@@ -1,0 +1,59 @@
+"""What was understood of the data, in at most five lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.data.data import SPLITS
+from tunesmith.data.rows import Found, counted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def described(
+    found: Found,
+    labels: NDArray[Any],
+    names: Sequence[str],
+    splits: NDArray[Any],
+    how: str,
+) -> tuple[str, ...]:
+    """The lines that a person reads before anything trains.
+
+    labels, splits: [N], the class and the split (0, 1, 2) of each row.
+    how: where the splits come from, in words.
+    """
+    counts = np.bincount(labels, minlength=len(names))
+    order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
+    lines = [
+        f"{found.name}: {counted(len(labels), found.takes)} in {counted(len(names), 'class')}, "
+        f"read from {found.read_from}",
+        f"classes: {_classes(order, counts, names)}",
+    ]
+    sizes = np.bincount(splits, minlength=3)
+    parts = ", ".join(f"{name} {int(n):,}" for name, n in zip(SPLITS, sizes, strict=True))
+    lines.append(f"splits: {parts}, {how}")
+    first, last = order[0], order[-1]
+    if counts[first] > 1.5 * counts[last]:
+        ratio = counts[first] / counts[last]
+        lines.append(
+            f"imbalance: {ratio:.1f} : 1 between the largest class and the smallest, "
+            f"{counts[first] / len(labels):.0%} of all are {_short(names[first])}"
+        )
+    if found.notes:
+        lines.append("; ".join(found.notes))
+    return tuple(lines)
+
+
+def _classes(order: list[int], counts: NDArray[Any], names: Sequence[str]) -> str:
+    parts = [f"{_short(names[k])} {int(counts[k]):,}" for k in order]
+    if len(parts) <= 10:
+        return ", ".join(parts)
+    return f"{', '.join(parts[:5])}, ... {parts[-1]}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else name[:37] + "..."

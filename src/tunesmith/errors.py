@@ -1,0 +1,89 @@
+"""Every error that tunesmith raises on purpose.
+
+TunesmithError
+├── UnknownName       LookupError        no task, source, strategy, model or option of that name
+├── BadOption         ValueError         an option out of its range, or two that exclude each other
+├── BadPlan           ValueError         a plan that is malformed or made for another network
+├── BadData           ValueError         data that cannot be understood, or items that cannot be read
+│   └── NoData        FileNotFoundError  nothing at this path
+├── BadWeights        ValueError         weights of another architecture, incomplete, damaged or unsafe
+├── TiedWeights       ValueError         one tensor belongs to a frozen stage and to a trained one
+├── ModelUnavailable  OSError            weights that are not here and cannot be fetched
+├── MissingPackage    ImportError        an optional package is not installed
+├── BadRun            ValueError         a run folder that is missing, incomplete or damaged
+├── FrozenMoved       RuntimeError       a frozen stage was changed: a bug, and the run is worth nothing
+├── Diverged          ArithmeticError    the loss became NaN or ran away
+└── OutOfMemory       MemoryError        even one example does not fit
+
+Each carries one sentence: what was asked, what was found, what to do. The command line prints it
+and leaves with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class TunesmithError(Exception):
+    """Anything that tunesmith refuses to do, with the reason and the cure in its message."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in self.args)
+
+
+class UnknownName(TunesmithError, LookupError):
+    """No task, source, strategy, model or option of that name."""
+
+
+class BadOption(TunesmithError, ValueError):
+    """An option out of its range, or two that exclude each other."""
+
+
+class BadPlan(TunesmithError, ValueError):
+    """A plan that is malformed, or that was made for another network."""
+
+
+class BadData(TunesmithError, ValueError):
+    """Data that cannot be understood, or items that cannot be read."""
+
+
+class NoData(BadData, FileNotFoundError):
+    """Nothing lies at the path that was given."""
+
+
+class BadWeights(TunesmithError, ValueError):
+    """Weights of another architecture, incomplete, damaged or unsafe to load."""
+
+
+class TiedWeights(TunesmithError, ValueError):
+    """One tensor belongs to a frozen stage and to a trained one."""
+
+
+class ModelUnavailable(TunesmithError, OSError):
+    """Pretrained weights that are not on this machine and cannot be fetched."""
+
+
+class MissingPackage(TunesmithError, ImportError):
+    """An optional package is not installed; the message names the line that installs it."""
+
+
+class BadRun(TunesmithError, ValueError):
+    """A run folder that is missing, incomplete or damaged."""
+
+
+class FrozenMoved(TunesmithError, RuntimeError):
+    """A stage whose learning rate was 0.0 is not the same, bit for bit, after its phase."""
+
+    exit_code = 1
+
+
+class Diverged(TunesmithError, ArithmeticError):
+    """The loss became NaN or infinite, or ran away; the last good checkpoint is kept."""
+
+    exit_code = 1
+
+
+class OutOfMemory(TunesmithError, MemoryError):
+    """Even one example at a time does not fit into memory."""
+
+    exit_code = 1

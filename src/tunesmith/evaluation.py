@@ -1,0 +1,116 @@
+"""Scores with intervals, and paired differences between two sets of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.tasks.task import Labels, Task
+
+SAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric and the interval that holds it in 95 of 100 repetitions of the experiment."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every metric of one set of predictions.
+
+    count: how many units were scored. confusion: rows are true classes, columns guesses; None where
+    the task has no classes.
+    """
+
+    metrics: Mapping[str, Score]
+    count: int
+    confusion: tuple[tuple[int, ...], ...] | None = None
+
+    def __getitem__(self, metric: str) -> Score:
+        return self.metrics[metric]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def evaluate(
+    task: Task,
+    predictions: Sequence[Any],
+    targets: Sequence[Any],
+    labels: Labels,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Scores:
+    """Score predictions; intervals by the percentile bootstrap over units (Efron 1979).
+
+    predictions, targets: one per example, in the same order.
+    samples: bootstrap samples. seed: of their draw, so that the interval can be repeated.
+    """
+    outcomes = task.outcomes(predictions, targets)
+    value = task.score(outcomes, labels)
+    count = len(next(iter(outcomes.values())))
+    drawn = [
+        task.score({k: v[rows] for k, v in outcomes.items()}, labels) for rows in _draws(count, samples, seed)
+    ]
+    edges = 50 - 50 * LEVEL, 50 + 50 * LEVEL
+    metrics = {}
+    for name, middle in value.items():
+        low, high = np.percentile([d.get(name, middle) for d in drawn], edges)
+        metrics[name] = Score(middle, float(low), float(high))
+    return Scores(metrics, count, _confusion(outcomes, labels))
+
+
+def difference(
+    task: Task,
+    ours: Sequence[Any],
+    theirs: Sequence[Any],
+    targets: Sequence[Any],
+    labels: Labels,
+    metric: str,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Score:
+    """How much better `ours` is than `theirs` on the same units, with its paired bootstrap interval.
+
+    Above 0 is better, also for metrics of which less is better.
+    """
+    a, b = task.outcomes(ours, targets), task.outcomes(theirs, targets)
+    count = len(next(iter(a.values())))
+    sign = -1.0 if metric.endswith("loss") else 1.0
+
+    def gap(rows: Any) -> float:
+        first = task.score({k: v[rows] for k, v in a.items()}, labels)[metric]
+        second = task.score({k: v[rows] for k, v in b.items()}, labels)[metric]
+        return sign * (first - second)
+
+    drawn = [gap(rows) for rows in _draws(count, samples, seed)]
+    low, high = np.percentile(drawn, (50 - 50 * LEVEL, 50 + 50 * LEVEL))
+    return Score(gap(np.arange(count)), float(low), float(high))
+
+
+def _draws(count: int, samples: int, seed: int) -> list[Any]:
+    random = np.random.default_rng(seed)
+    return [random.integers(0, count, count) for _ in range(samples)]
+
+
+def _confusion(outcomes: Mapping[str, Any], labels: Labels) -> tuple[tuple[int, ...], ...] | None:
+    if "guess" not in outcomes:
+        return None
+    K = len(labels.names)
+    flat = np.bincount(outcomes["truth"] * K + outcomes["guess"], minlength=K * K)
+    return tuple(tuple(int(n) for n in row) for row in flat.reshape(K, K))

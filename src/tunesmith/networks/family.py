@@ -1,0 +1,19 @@
+"""Which family of learning rates a network belongs to, judged by what it is made of."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def family(module: nn.Module, takes: str) -> str:
+    """One of "text", "cnn" (convolutions, BatchNorm), "convnext" (convolutions, other norms), "vit".
+
+    takes: "image" or "text".
+    """
+    if takes == "text":
+        return "text"
+    kinds = [type(m) for m in module.modules()]
+    convolutions = sum(issubclass(kind, nn.Conv2d) for kind in kinds)
+    if any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds):
+        return "cnn"
+    return "convnext" if convolutions >= 6 else "vit"

@@ -1,0 +1,167 @@
+"""From a raw item to what a network takes; travels with every saved model.
+
+Two steps, so that the first can run beside training and its result be kept: `raw` (decode and
+resize, or tokenize; no randomness, on the CPU) and `ready` (to the network's number type).
+Augmentation stands between them, on uint8 images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tunesmith.data.images import decode
+from tunesmith.errors import BadOption
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+class Preprocess(Protocol):
+    """What the loop, the tasks and the saved model need of a preprocessing."""
+
+    @property
+    def takes(self) -> str:
+        """What an item is: "image" or "text"."""
+
+    def raw(self, items: Sequence[Any]) -> Tensor | dict[str, Tensor]:
+        """Items as they lie in the data, to one batch of tensors on the CPU."""
+
+    def ready(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor | Mapping[str, Tensor]:
+        """That batch, perhaps augmented and on another device, to the network's input."""
+
+    def spec(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON values."""
+
+    def save(self, folder: Path) -> None:
+        """Write what `spec` cannot hold (a tokenizer) into the folder."""
+
+
+@dataclass(frozen=True)
+class ImagePreprocess:
+    """Resize the shorter side, crop the middle, scale to [0, 1], normalise.
+
+    size: pixels a side of what the network gets.
+    resize: pixels of the shorter side before the crop; equal to size where nothing is cut off.
+    interpolation: as PIL calls it; PIL's filters are antialiased.
+    mean, std: per channel, of values in [0, 1].
+    argument: the name under which the network's forward takes the images; None: the first one.
+    """
+
+    size: int
+    resize: int
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    argument: str | None = None
+    takes: str = "image"
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 4096 or self.resize < self.size:
+            raise BadOption(
+                f"an image size must lie between 8 and 4096 pixels and be at most the resize before "
+                f"the crop; found size {self.size}, resize {self.resize}."
+            )
+
+    def raw(self, items: Sequence[Any]) -> Tensor:
+        """Decode, resize and crop.
+
+        items: {"path", "bytes"} as the data hold them.
+        Returns uint8 [B, 3, size, size].
+        """
+        import numpy as np
+        import torch
+
+        return torch.from_numpy(np.stack([self._pixels(item) for item in items])).permute(0, 3, 1, 2)
+
+    def ready(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor | Mapping[str, Tensor]:
+        """uint8 [B, 3, H, W] to normalised float32 of the same shape."""
+        import torch
+
+        if isinstance(inputs, Mapping):
+            raise TypeError("images come as one tensor")
+        mean = torch.tensor(self.mean, device=inputs.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=inputs.device).view(-1, 1, 1)
+        images = (inputs.to(torch.float32) / 255 - mean) / std
+        images = images.contiguous(
+            memory_format=torch.channels_last if inputs.is_cuda else torch.contiguous_format
+        )
+        return images if self.argument is None else {self.argument: images}
+
+    def spec(self) -> dict[str, Any]:
+        """The fields of this class."""
+        return asdict(self)
+
+    def save(self, folder: Path) -> None:
+        """Nothing: `spec` says it all."""
+
+    def _pixels(self, item: Any) -> Any:
+        import numpy as np
+        from PIL import Image
+
+        pixels = decode(item, at_least=(self.resize, self.resize))
+        H, W = pixels.shape[:2]
+        scale = self.resize / min(H, W)
+        size = max(self.resize, round(W * scale)), max(self.resize, round(H * scale))
+        image = Image.fromarray(pixels)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        left, top = (size[0] - self.size) // 2, (size[1] - self.size) // 2
+        return np.asarray(image)[top : top + self.size, left : left + self.size]
+
+
+@dataclass(frozen=True)
+class TextPreprocess:
+    """Tokenize, cut at the network's window, pad to the longest of the batch.
+
+    tokenizer: of transformers, with a padding token.
+    max_length: tokens, special ones included; what is longer is cut at the end.
+    """
+
+    tokenizer: Any
+    max_length: int
+    takes: str = "text"
+
+    def raw(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        """Texts to token tensors: int64 [B, T], T the longest of this batch."""
+        encoded = self.tokenizer(
+            list(items),
+            truncation=True,
+            max_length=self.max_length,
+            padding=True,
+            return_tensors="pt",
+        )
+        return dict(encoded)
+
+    def ready(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor | Mapping[str, Tensor]:
+        """As they are."""
+        return inputs
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens per text before anything is cut, special ones included."""
+        encoded = self.tokenizer(list(texts), truncation=False, padding=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def spec(self) -> dict[str, Any]:
+        """The window; the tokenizer is saved beside it."""
+        return {"takes": "text", "max_length": self.max_length}
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files."""
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def restore(spec: Mapping[str, Any], folder: Path) -> Preprocess:
+    """The preprocessing that was saved in a model's folder."""
+    if spec["takes"] == "image":
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()}
+        return ImagePreprocess(**values)
+    from tunesmith.registry import require
+
+    transformers = require("transformers", "transformers", "a model for texts")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return TextPreprocess(tokenizer, spec["max_length"])

@@ -1,0 +1,274 @@
+"""A run is a folder. The object is a view of it; whatever is reported can be read again by a person.
+
+asked.yaml        what was asked, resolved; `tunesmith fit --config` runs it again
+manifest.json     hashes of data and weights, versions, hardware, seed, command
+plan.txt, .json   what trained when, and at what rate
+history.jsonl     one line an epoch; log.txt the same in plain lines
+checkpoint/       the newest two: weights that moved, the best ones, optimizer, random state
+model/            the result: weights, labels, preprocessing
+scores.json       with intervals, beside the baselines; predictions.parquet: of the test split
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tunesmith.data.read import read_items
+from tunesmith.errors import BadData, BadRun
+from tunesmith.evaluation import Scores, evaluate
+from tunesmith.files import whole_folder, write_whole
+from tunesmith.networks.network import Network, Stage, Want
+from tunesmith.networks.weights import file_digest
+from tunesmith.plan import Plan
+from tunesmith.registry import did_you_mean
+from tunesmith.tasks import TASKS
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training.batches import measured
+from tunesmith.training.devices import accelerator_for
+from tunesmith.training.predicting import predict
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORK: Final = "network.json"
+WEIGHTS: Final = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one `fit`.
+
+    module: of a network that was the person's own; a folder cannot hold its code.
+    """
+
+    folder: Path
+    module: nn.Module | None = None
+
+    @staticmethod
+    def open(folder: str | Path, *, module: nn.Module | None = None) -> Run:
+        """The run in a folder; "runs/latest" is the newest one.
+
+        Raises BadRun if there is none.
+        """
+        path = Path(folder).expanduser()
+        if not (path / "manifest.json").is_file():
+            siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+            guess = did_you_mean(path.name, siblings)
+            raise BadRun(f"no run at {path}: no manifest.json there{guess or '.'}")
+        return Run(path.resolve(), module)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was trained and scored to the end."""
+        return (self.folder / "scores.json").is_file()
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked, resolved."""
+        import yaml
+
+        return dict(yaml.safe_load((self.folder / "asked.yaml").read_text(encoding="utf-8")))
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Hashes, versions, hardware."""
+        return _json(self.folder / "manifest.json")
+
+    @property
+    def plan(self) -> Plan:
+        """What trained when."""
+        path = self.folder / "plan.json"
+        return Plan.from_json(path.read_text(encoding="utf-8"), where=str(path))
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """Scores with intervals, of the kept network and of its baselines.
+
+        Raises BadRun while the run is unfinished.
+        """
+        if not self.finished:
+            raise BadRun(f"{self.folder} is unfinished; go on with: tunesmith resume {self.folder}")
+        return _json(self.folder / "scores.json")
+
+    @property
+    def verdict(self) -> str:
+        """Whether fine-tuning helped, in one sentence."""
+        return str(self.scores["verdict"])
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One row per epoch."""
+        path = self.folder / "history.jsonl"
+        return (
+            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            if path.is_file()
+            else []
+        )
+
+    @cached_property
+    def model(self) -> tuple[Network, Task, Labels]:
+        """The kept network, ready to predict, its task and its labels."""
+        if not (self.folder / "model" / NETWORK).is_file():
+            raise BadRun(f"{self.folder} holds no model yet; go on with: tunesmith resume {self.folder}")
+        return load_model(self.folder / "model", module=self.module)
+
+    def predict(
+        self,
+        items: Any,
+        *,
+        item: str | None = None,
+        columns: str | None = None,
+        split: str | None = None,
+        probabilities: bool = False,
+        batch: int = 32,
+        device: str = "auto",
+    ) -> list[dict[str, Any]]:
+        """Answers for new items, a row each; options as `tunesmith.predict` explains them."""
+        _, task, labels = self.model
+        dataset = read_items(items, takes=task.takes, item=item, columns=columns, split=split)
+        unlabelled = dataset.remove_columns("label") if "label" in dataset.column_names else dataset
+        rows = task.table(self._answers(unlabelled, batch, device), labels, full=probabilities)
+        names = dataset["item"] if task.takes == "text" else dataset["id"]
+        return [{"item": name, **row} for name, row in zip(names, rows, strict=True)]
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        item: str | None = None,
+        target: str | None = None,
+        columns: str | None = None,
+        split: str | None = None,
+        batch: int = 32,
+        device: str = "auto",
+    ) -> Scores:
+        """Scores on labelled data; options as `tunesmith.evaluate` explains them.
+
+        Raises BadData for an example without a label, or with one that the run has not learned.
+        """
+        _, task, labels = self.model
+        dataset = read_items(data, takes=task.takes, item=item, target=target, columns=columns, split=split)
+        for where, label in zip(dataset["id"], dataset["label"], strict=True):
+            if label is None:
+                raise BadData(f"{where} has no label, and without labels nothing can be scored; use predict.")
+            if label not in labels.names:
+                raise BadData(
+                    f"{where} has the label {label!r}, which {self.folder.name} has not learned"
+                    f"{did_you_mean(label, labels.names) or ';'} it knows {', '.join(labels.names[:20])}."
+                )
+        answers = self._answers(dataset, batch, device)
+        return evaluate(task, answers, task.targets(dataset, labels), labels)
+
+    def _answers(self, dataset: Any, batch: int, device: str) -> list[Any]:
+        network, task, labels = self.model
+        network.module.to(accelerator_for(device, "fp32").device)
+        lengths = measured(dataset, network.preprocess)
+        return predict(network, task, dataset, labels, batch=batch, lengths=lengths).predictions
+
+
+def save_model(network: Network, want: Want, task: Task, labels: Labels, folder: Path) -> None:
+    """Write a network so that it loads from its folder alone; the folder appears whole or not at all."""
+    from safetensors.torch import save_file
+
+    with whole_folder(folder) as temporary:
+        owned = {name for part in network.parts for name in part.weights}
+        state = {
+            n: t.detach().cpu().contiguous().clone()
+            for n, t in network.module.state_dict().items()
+            if n in owned
+        }
+        save_file(
+            state,
+            temporary / WEIGHTS,
+            metadata={"origin": network.origin, "labels": json.dumps(labels.names)},
+        )
+        network.preprocess.save(temporary)
+        description = {
+            "task": task.name,
+            "labels": asdict(labels),
+            "want": asdict(want),
+            "recipe": None if network.recipe is None else {**network.recipe, "origin": network.origin},
+            "preprocess": network.preprocess.spec(),
+            "parts": [asdict(part) for part in network.parts],
+            "sha256": file_digest(temporary / WEIGHTS),
+        }
+        (temporary / NETWORK).write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Network, Task, Labels]:
+    """The network that `save_model` wrote.
+
+    module: the person's own, where the network was one.
+    Raises BadRun when something is missing or its bytes are not those that were written.
+    """
+    from safetensors.torch import load_file
+
+    described = _json(folder / NETWORK)
+    weights = folder / WEIGHTS
+    if not weights.is_file() or file_digest(weights) != described.get("sha256"):
+        raise BadRun(
+            f"{weights} is missing, was cut short or was changed since it was written; it is not loaded."
+        )
+    try:
+        want = Want(**{**described["want"], "labels": tuple(described["want"]["labels"])})
+        labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
+        parts = [
+            Stage(p["name"], tuple(p["modules"]), tuple(p["weights"]), p["macs"]) for p in described["parts"]
+        ]
+        task: Task = TASKS.load(described["task"])()
+        recipe = described["recipe"]
+    except (KeyError, TypeError) as error:
+        raise BadRun(f"{folder / NETWORK} is incomplete: {error}") from error
+    network = _rebuilt(recipe, described, folder, want, parts, module)
+    network.module.load_state_dict(load_file(weights), strict=False)
+    network.module.eval()
+    return network, task, labels
+
+
+def _rebuilt(
+    recipe: Mapping[str, Any] | None,
+    described: Mapping[str, Any],
+    folder: Path,
+    want: Want,
+    parts: list[Stage],
+    module: nn.Module | None,
+) -> Network:
+    if recipe is None:
+        from tunesmith.sources.module import rebuild
+
+        if module is None:
+            raise BadRun(
+                f"{folder.parent} was made from a network of your own, whose code a folder cannot hold; "
+                f"pass it: Run.open({str(folder.parent)!r}, module=YourNetwork())."
+            )
+        return rebuild(module, described["preprocess"], folder, want, parts)
+    from tunesmith.sources import SOURCES
+
+    source = SOURCES.load(recipe["source"])()
+    rebuilt: Network = source.rebuild({**recipe, "preprocess": described["preprocess"]}, folder, want, parts)
+    return rebuilt
+
+
+def point_latest(folder: Path) -> None:
+    """Let `latest`, beside the run, lead to it; where links are not allowed, a file with its name."""
+    link = folder.parent / "latest"
+    temporary = folder.parent / f".latest.{os.getpid()}"
+    try:
+        temporary.symlink_to(folder.name, target_is_directory=True)
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        write_whole(folder.parent / "latest.txt", folder.name + "\n")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise BadRun(f"{path} is missing or damaged: {error}") from error

@@ -1,0 +1,178 @@
+"""Networks of timm: over a thousand image classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tunesmith.errors import BadOption, ModelUnavailable, UnknownName
+from tunesmith.networks.assemble import assemble, image_example, named
+from tunesmith.networks.network import Network, Stage, Want, digest
+from tunesmith.networks.preprocess import ImagePreprocess, restore
+from tunesmith.registry import did_you_mean, require
+from tunesmith.sources import Model, Name
+from tunesmith.sources.images import KIND, classes, from_file, obeying, origin, refuse_kind
+
+
+class Timm:
+    """timm's networks, with the weights of the hub or a file's."""
+
+    def find(self, pattern: str, kind: str) -> list[Model]:
+        """The pretrained networks whose name contains `pattern`."""
+        timm = require("timm", "timm", "timm/NAME")
+        if kind not in ("", KIND):
+            return []
+        return [
+            Model(
+                f"timm/{model}",
+                KIND,
+                _data(model),
+                None,
+                _licence(timm, model),
+                _local(timm, model),
+            )
+            for model in timm.list_models(pretrained=True)
+            if pattern in f"timm/{model}"
+        ]
+
+    def load(self, name: Name, want: Want) -> Network:
+        """Build a network and load its weights."""
+        refuse_kind(name, want)
+        from_hub = name.weights is None
+        args = {**name.args, **_sized(name, want)}
+        module = _build(name, args, num_classes=classes(name), pretrained=from_hub)
+        head = _head(module)
+        missing: tuple[str, ...] = ()
+        words: tuple[str, ...]
+        if from_hub:
+            where, words = (
+                origin(name, digest(module.state_dict())),
+                ("timm's own weights, from the hub",),
+            )
+        elif name.weights == "none":
+            where, words = origin(name, "none"), ("random weights, as asked",)
+        else:
+            key, missing, words = from_file(module, name, want, head)
+            where = origin(name, key)
+        preprocess = obeying(_preprocess(module), name.header, want)
+        recipe = {"source": "timm", "model": name.model, "args": args, "num_classes": classes(name)}
+        return _assembled(module, want, preprocess, where, recipe, missing, words, None)
+
+    def rebuild(self, recipe: Mapping[str, Any], folder: Path, want: Want, parts: Sequence[Stage]) -> Network:
+        """Build a saved network again, weights still random."""
+        name = Name("timm", recipe["model"], recipe["args"])
+        module = _build(name, recipe["args"], num_classes=recipe["num_classes"], pretrained=False)
+        preprocess = restore(recipe["preprocess"], folder)
+        assert isinstance(preprocess, ImagePreprocess)
+        return _assembled(module, want, preprocess, recipe["origin"], recipe, (), (), parts)
+
+
+def _assembled(
+    module: nn.Module,
+    want: Want,
+    preprocess: ImagePreprocess,
+    where: str,
+    recipe: Mapping[str, Any],
+    missing: tuple[str, ...],
+    words: tuple[str, ...],
+    parts: Sequence[Stage] | None,
+) -> Network:
+    if not _head(module):  # a checkpoint without a head
+        reset: Any = module
+        reset.reset_classifier(want.outputs)
+    head = _head(module)
+    if not head:
+        raise BadOption(f"{where}: this network has no single classifier that could be replaced.")
+    return assemble(
+        module,
+        want,
+        head=[head],
+        preprocess=preprocess,
+        example=image_example(preprocess.size, None),
+        origin=where,
+        recipe=recipe,
+        missing=missing,
+        loaded=words,
+        parts=parts,
+    )
+
+
+def _build(name: Name, args: Mapping[str, Any], *, num_classes: int | None, pretrained: bool) -> nn.Module:
+    timm = require("timm", "timm", "timm/NAME")
+    known = timm.list_models()
+    if name.model.partition(".")[0] not in known:
+        raise UnknownName(
+            f"timm has no model {name.model!r}{did_you_mean(name.model, known) or ';'} "
+            f"`tunesmith models --source timm` lists them."
+        )
+    width = {} if num_classes is None else {"num_classes": num_classes}
+    try:
+        module: nn.Module = timm.create_model(name.model, pretrained=pretrained, **width, **args)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise BadOption(f"{name}: timm refuses these arguments: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise ModelUnavailable(
+            f"the pretrained weights of {name} are not on this machine and cannot be fetched "
+            f"({type(error).__name__}: {str(error).splitlines()[0][:160]}); give a file: "
+            f"{name}@weights.safetensors, or start from random weights: {name}@none."
+        ) from error
+    return module
+
+
+def _head(module: Any) -> str:
+    classifier = module.get_classifier()
+    if isinstance(classifier, nn.Identity) or not isinstance(classifier, nn.Module):
+        return ""
+    paths = named(module, lambda _, m: m is classifier)
+    return paths[0] if paths else ""
+
+
+def _preprocess(module: nn.Module) -> ImagePreprocess:
+    import timm.data
+
+    form = timm.data.resolve_model_data_config(module)
+    size = int(form["input_size"][1])
+    resize = max(size, int(size / float(form["crop_pct"])))
+    return ImagePreprocess(size, resize, form["interpolation"], tuple(form["mean"]), tuple(form["std"]))
+
+
+def _sized(name: Name, want: Want) -> dict[str, Any]:
+    """Transformers with position embeddings must be built for another size of image."""
+    if want.image_size is None:
+        return {}
+    import timm
+
+    config = timm.get_pretrained_cfg(name.model, allow_unregistered=True)
+    return {"img_size": want.image_size} if config and config.fixed_input_size else {}
+
+
+def _data(model: str) -> str | None:
+    """What the tag behind the dot says: `in1k`, `ft_in22k_in1k`, `laion2b` ..."""
+    return model.partition(".")[2] or None
+
+
+def _licence(timm: Any, model: str) -> str | None:
+    config = timm.get_pretrained_cfg(model)
+    return config.license if config else None
+
+
+def _local(timm: Any, model: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(model)
+    if not config or not config.hf_hub_id:
+        return False
+    return any(
+        isinstance(
+            try_to_load_from_cache(
+                config.hf_hub_id
+                + ("" if "/" in config.hf_hub_id and not config.hf_hub_id.endswith("/") else model),
+                file,
+            ),
+            str,
+        )
+        for file in ("model.safetensors", "pytorch_model.bin")
+    )

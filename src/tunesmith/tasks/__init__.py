@@ -1,0 +1,15 @@
+"""Tasks: what is learned from what, how it is scored, and how it is shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tunesmith.registry import Registry
+
+TASKS: Final = Registry(
+    "task",
+    {
+        "image-classification": "tunesmith.tasks.image_classification:ImageClassification",
+        "text-classification": "tunesmith.tasks.text_classification:TextClassification",
+    },
+)

@@ -1,0 +1,144 @@
+"""One label per example, out of two or more: what images and texts have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tunesmith.data.data import Data, Finding
+from tunesmith.data.read import read
+from tunesmith.networks.network import Network, Want
+from tunesmith.networks.preprocess import Preprocess
+from tunesmith.tasks.task import Batch, Labels
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Outcomes
+
+SMALLEST = 1e-12  # probabilities are not below it, so that a surprise stays finite
+
+
+@dataclass(frozen=True)
+class Classification:
+    """A classification task; its two members name what they take and what they check.
+
+    label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2015,
+        arXiv:1512.00567).
+    """
+
+    name: str
+    takes: str
+    model: str
+    inspect: Callable[[Data], list[Finding]]
+    metric: str = "accuracy"
+    best: str = "max"
+    unit: str = "example"
+    label_smoothing: float = 0.0
+
+    def read(self, source: Any, **options: Any) -> Data:
+        """Labelled examples in three splits; options as `tunesmith.data.read.read` takes them."""
+        return read(source, takes=self.takes, **options)
+
+    def check(self, data: Data) -> list[Finding]:
+        """Examples that cannot be learned from."""
+        return self.inspect(data)
+
+    def labels(self, data: Data) -> Labels:
+        """The classes of the training split, sorted, and how often each occurs."""
+        names, counts = np.unique(np.asarray(data.train["label"]), return_counts=True)
+        return Labels(tuple(str(n) for n in names), tuple(int(c) for c in counts))
+
+    def want(self, labels: Labels, **options: Any) -> Want:
+        """One output per class."""
+        return Want(kind=self.name, outputs=len(labels.names), labels=labels.names, **options)
+
+    def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
+        """Raw inputs, class indices int64 [B] where there are labels, weights [B] where there are any."""
+        inputs = preprocess.raw([example["item"] for example in examples])
+        known = bool(examples) and examples[0].get("label") is not None
+        weighted = bool(examples) and examples[0].get("weight") is not None
+        index = {name: i for i, name in enumerate(labels.names)}
+        return Batch(
+            inputs,
+            torch.tensor([index[e["label"]] for e in examples]) if known else None,
+            torch.tensor([float(e["weight"]) for e in examples]) if weighted else None,
+            len(examples),
+        )
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """Cross-entropy, in nats."""
+        if batch.targets is None:
+            raise ValueError("a batch without labels has no loss")
+        each = cross_entropy(
+            network(batch.inputs).float(),
+            batch.targets,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        return each.mean() if batch.weights is None else (each * batch.weights).mean()
+
+    def predict(self, network: Network, batch: Batch) -> list[Any]:
+        """Probabilities, float64 [K] per example."""
+        return list(torch.softmax(network(batch.inputs).double(), dim=-1).cpu().numpy())
+
+    def targets(self, dataset: Any, labels: Labels) -> list[Any]:
+        """Class indices."""
+        index = {name: i for i, name in enumerate(labels.names)}
+        return [index[label] for label in dataset["label"]]
+
+    def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
+        """Per example: the true class, the likeliest class, and -log of the true one's probability."""
+        probabilities = np.stack(list(predictions))
+        truth = np.asarray(targets, dtype=np.int64)
+        own = np.clip(probabilities[np.arange(len(truth)), truth], SMALLEST, 1.0)
+        return {"truth": truth, "guess": probabilities.argmax(1), "surprise": -np.log(own)}
+
+    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
+        """accuracy, balanced_accuracy, macro_f1, log_loss; precision, recall and f1 of each class.
+
+        As scikit-learn defines them: what would divide by zero is 0; balanced accuracy runs over the
+        classes that occur, macro-F1 over those that occur or are guessed.
+        """
+        K = len(labels.names)
+        truth, guess = outcomes["truth"], outcomes["guess"]
+        right = np.bincount(truth[truth == guess], minlength=K).astype(float)
+        there, guessed = np.bincount(truth, minlength=K), np.bincount(guess, minlength=K)
+        recall = right / np.maximum(there, 1)
+        precision = right / np.maximum(guessed, 1)
+        f1 = 2 * right / np.maximum(there + guessed, 1)
+        scores = {
+            "accuracy": float(right.sum() / len(truth)),
+            "balanced_accuracy": float(recall[there > 0].mean()),
+            "macro_f1": float(f1[there + guessed > 0].mean()),
+            "log_loss": float(outcomes["surprise"].mean()),
+        }
+        for i, name in enumerate(labels.names):
+            scores |= {f"precision/{name}": float(precision[i]), f"recall/{name}": float(recall[i])}
+            scores[f"f1/{name}"] = float(f1[i])
+        return scores
+
+    def trivial(self, labels: Labels, count: int) -> tuple[str, list[Any]]:
+        """The class shares of the training split, whatever the input: always its largest class."""
+        shares = np.asarray(labels.counts, dtype=float) / sum(labels.counts)
+        return "majority class", [shares] * count
+
+    def table(
+        self, predictions: Sequence[Any], labels: Labels, *, full: bool = False
+    ) -> list[dict[str, Any]]:
+        """The likeliest label and its probability; with `full` a column of probabilities per class."""
+        rows = []
+        for probabilities in predictions:
+            best = int(np.argmax(probabilities))
+            row: dict[str, Any] = {
+                "label": labels.names[best],
+                "probability": float(probabilities[best]),
+            }
+            if full:
+                row |= {f"p({n})": float(p) for n, p in zip(labels.names, probabilities, strict=True)}
+            rows.append(row)
+        return rows

@@ -1,0 +1,139 @@
+"""What every task is: the one form that the loop, the evaluation and the doors know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from tunesmith.data.data import Data, Finding
+    from tunesmith.networks.network import Network, Want
+    from tunesmith.networks.preprocess import Preprocess
+
+    Outcomes = Mapping[str, np.ndarray]
+    Inputs = Tensor | Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a task learned from the training split alone, and saves with the model.
+
+    names: the classes, in the order of the network's outputs.
+    counts: training examples of each.
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def imbalance(self) -> float:
+        """How many times the largest class is larger than the smallest."""
+        return max(self.counts) / max(min(self.counts), 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples ready for a network.
+
+    inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name.
+    targets: [B], what the task compares with; None when there is nothing to compare with.
+    weights: [B], how much each example counts; mean 1 over the training split.
+    """
+
+    inputs: Inputs
+    targets: Tensor | None
+    weights: Tensor | None
+    size: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        inputs: Inputs
+        if isinstance(self.inputs, Mapping):
+            inputs = {k: v.to(device, non_blocking=True) for k, v in self.inputs.items()}
+        else:
+            inputs = self.inputs.to(device, non_blocking=True)
+        return replace(self, inputs=inputs, targets=moved(self.targets), weights=moved(self.weights))
+
+    def parts(self, pieces: int) -> list[Batch]:
+        """The batch cut into so many nearly equal pieces, in order."""
+        import math
+
+        step = math.ceil(self.size / pieces)
+        cuts = [slice(i, min(i + step, self.size)) for i in range(0, self.size, step)]
+        return [self.part(cut) for cut in cuts]
+
+    def part(self, cut: slice) -> Batch:
+        """Some of the examples."""
+        inputs: Inputs
+        if isinstance(self.inputs, Mapping):
+            inputs = {k: v[cut] for k, v in self.inputs.items()}
+        else:
+            inputs = self.inputs[cut]
+        return Batch(
+            inputs,
+            None if self.targets is None else self.targets[cut],
+            None if self.weights is None else self.weights[cut],
+            len(range(*cut.indices(self.size))),
+        )
+
+
+class Task(Protocol):
+    """Read, learn, predict and score one kind of data.
+
+    takes: "image" or "text". metric: what validation decides by; best: "max" or "min". unit: what a
+    paired comparison pairs. model: the network that serves where none is named.
+    """
+
+    name: str
+    takes: str
+    metric: str
+    best: str
+    unit: str
+    model: str
+
+    def read(self, source: Any, **options: Any) -> Data:
+        """The person's data in three splits."""
+
+    def check(self, data: Data) -> list[Finding]:
+        """What is wrong with single examples: files that cannot be read, empty texts."""
+
+    def labels(self, data: Data) -> Labels:
+        """What the training split alone tells of the answers."""
+
+    def want(self, labels: Labels, **options: Any) -> Want:
+        """What the network must give."""
+
+    def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
+        """Examples as they lie in the data, to one batch on the CPU; no randomness."""
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """A scalar: the mean over the batch's examples, each times its weight."""
+
+    def predict(self, network: Network, batch: Batch) -> list[Any]:
+        """One prediction per example."""
+
+    def targets(self, dataset: Any, labels: Labels) -> list[Any]:
+        """The true answers of a split, in its order."""
+
+    def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
+        """What scoring needs of each unit: arrays of equal length, one row per unit."""
+
+    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
+        """The metrics over some units; a pure function, called again for every bootstrap sample."""
+
+    def trivial(self, labels: Labels, count: int) -> tuple[str, list[Any]]:
+        """The answer that needs no input, its name and so many copies of it as predictions."""
+
+    def table(
+        self, predictions: Sequence[Any], labels: Labels, *, full: bool = False
+    ) -> list[dict[str, Any]]:
+        """Predictions as rows for a person: label, probability, and all of them if `full`."""

@@ -1,0 +1,1 @@
+"""Training: the loop, what it minimises with, and what it needs to go on after a crash."""

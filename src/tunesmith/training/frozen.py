@@ -1,0 +1,56 @@
+"""Frozen is frozen: a stage whose rate is 0.0 neither learns nor counts nor drops anything."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from tunesmith.errors import FrozenMoved
+from tunesmith.networks.network import Network, digest, refuse_ties
+from tunesmith.plan import Phase
+from tunesmith.training.optimize import trainable
+
+
+def apply(network: Network, phase: Phase, *, batch_norm: str) -> None:
+    """Let the phase's weights move, and nothing else.
+
+    A frozen stage stands in eval mode: in train mode BatchNorm would go on moving its statistics,
+    which `requires_grad = False` does not prevent, and dropout would make every stored activation a
+    lie. batch_norm: "frozen" leaves the statistics of unfrozen stages standing too; "train" does not.
+    Raises TiedWeights where training the head would move a frozen stage.
+    """
+    refuse_ties(network, phase.lrs)
+    moving = trainable(network, phase)
+    for name, parameter in network.module.named_parameters():
+        parameter.requires_grad_(name in moving)
+        if name not in moving:
+            parameter.grad = None
+    modes(network, phase, batch_norm=batch_norm)
+
+
+def modes(network: Network, phase: Phase, *, batch_norm: str) -> None:
+    """Unfrozen stages in train mode, everything else in eval mode."""
+    network.module.eval()
+    for stage, lr in zip(network.parts, phase.lrs, strict=True):
+        if lr > 0:
+            for path in stage.modules:
+                network.module.get_submodule(path).train()
+    if batch_norm == "frozen":
+        for module in network.module.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def fingerprints(network: Network, phase: Phase) -> dict[int, str]:
+    """A digest of every frozen stage's weights and buffers, by index."""
+    return {i: digest(network.tensors(i)) for i, lr in enumerate(phase.lrs) if lr == 0}
+
+
+def verify(network: Network, phase: Phase, before: dict[int, str]) -> None:
+    """Raise FrozenMoved unless every frozen stage is the same, bit for bit, as before the phase."""
+    for i, now in fingerprints(network, phase).items():
+        if now != before[i]:
+            raise FrozenMoved(
+                f"stage {network.parts[i].name} was frozen in phase {phase.name!r} but its weights or "
+                f"buffers changed; this is a fault in the network's own code (a buffer that updates "
+                f"in eval mode?) or in tunesmith. Unfreeze that stage, or report it."
+            )

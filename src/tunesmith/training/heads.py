@@ -1,0 +1,143 @@
+"""Linear heads solved in closed form: the baseline that every fine-tuned network has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.networks.network import Network
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training.batches import ahead, reading_order
+from tunesmith.training.predicting import collated
+
+LAMBDAS = tuple(10.0**e for e in np.arange(-4, 5.01, 0.5))  # per example, on standardised features
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear classifier on standardised features.
+
+    mean, scale: [D]. weights: [D, K]. bias: [K]. sharpness: what the scores are multiplied by before
+    a softmax makes them probabilities. penalty: the one whose leave-one-out error is least.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    sharpness: float
+    penalty: float
+
+    def probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Features [N, D] to probabilities [K] per example."""
+        scores = ((features - self.mean) / self.scale) @ self.weights + self.bias
+        return list(_softmax(scores * self.sharpness))
+
+
+def ridge(features: np.ndarray, targets: np.ndarray, classes: int) -> Ridge:
+    """Least squares on one-hot targets with the penalty of least exact leave-one-out error.
+
+    features: float [N, D]. targets: int [N]. One eigendecomposition serves every penalty: the
+    leave-one-out residual is r / (1 - h), h the leverage (Allen 1974, PRESS; Rifkin & Lippert 2007).
+    Works for D above N as for N above D.
+    """
+    N = len(features)
+    mean = features.mean(0)
+    spread = features.std(0)
+    scale = np.where(spread > 1e-4 * max(float(spread.max()), 1e-30), spread, np.inf)
+    X = (features - mean) / scale
+    Y = np.eye(classes)[targets]
+    bias = Y.mean(0)
+    Y = Y - bias
+    if X.shape[1] <= N:
+        values, V = np.linalg.eigh(X.T @ X)
+        Z = X @ V  # columns scaled by the singular values
+    else:
+        values, U = np.linalg.eigh(X @ X.T)
+        values = np.clip(values, 0, None)
+        V = X.T @ (U / np.sqrt(np.maximum(values, 1e-12 * max(values.max(), 1e-30))))
+        Z = U * np.sqrt(values)
+    values = np.clip(values, 0, None)
+    ZY, Z2 = Z.T @ Y, Z * Z
+    best: tuple[float, float, np.ndarray] | None = None
+    for penalty in (N * lam for lam in LAMBDAS):
+        shrunk = 1 / (values + penalty)
+        fitted = Z @ (shrunk[:, None] * ZY)
+        leverage = Z2 @ shrunk + 1 / N
+        loo = Y - (Y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
+        error = float(((Y - loo) ** 2).mean())
+        if best is None or error < best[0]:
+            best = error, penalty, loo
+    assert best is not None
+    _, penalty, loo = best
+    weights = V @ ((1 / (values + penalty))[:, None] * ZY)
+    return Ridge(mean, scale, weights, bias, _sharpness(loo + bias, targets), penalty / N)
+
+
+def head_features(
+    network: Network,
+    task: Task,
+    dataset: Any,
+    labels: Labels,
+    *,
+    batch: int,
+    lengths: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the head is given for every example, averaged over positions, float32 [N, D].
+
+    Maps [B, C, H, W] are averaged over H and W; token states [B, T, D] over the tokens that are no padding.
+    """
+    device = next(network.module.parameters()).device
+    network.module.eval()
+    seen: list[Tensor] = []
+    first = network.module.get_submodule(network.head.modules[0])
+    hook = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    order = reading_order(len(dataset), batch, lengths)
+    found: np.ndarray | None = None
+    try:
+        with torch.inference_mode():
+            make = partial(collated, dataset, task, network, labels)
+            for rows, ready in zip(order, ahead(make, order), strict=True):
+                inputs = ready.to(device).inputs
+                seen.clear()
+                network(inputs)
+                pooled = _pooled(seen[0].float(), inputs).cpu().numpy()
+                if found is None:
+                    found = np.empty((len(dataset), pooled.shape[1]), dtype=np.float32)
+                found[rows] = pooled
+    finally:
+        hook.remove()
+    assert found is not None
+    return found
+
+
+def _pooled(features: Tensor, inputs: Any) -> Tensor:
+    if features.ndim == 4:
+        return features.mean((2, 3))
+    if features.ndim == 3:
+        mask: Tensor | None = inputs.get("attention_mask") if isinstance(inputs, dict) else None
+        if mask is None or mask.shape != features.shape[:2]:
+            return features.mean(1)
+        weights = mask.unsqueeze(-1).to(features.dtype)
+        return (features * weights).sum(1) / weights.sum(1).clamp(min=1)
+    return features.flatten(1)
+
+
+def _sharpness(scores: np.ndarray, targets: np.ndarray) -> float:
+    """The factor that makes leave-one-out scores the best probabilities (temperature scaling)."""
+
+    def surprise(factor: float) -> float:
+        own = _softmax(scores * factor)[np.arange(len(targets)), targets]
+        return float(-np.log(np.clip(own, 1e-12, 1)).mean())
+
+    return float(min(np.geomspace(0.5, 64, 43), key=surprise))
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    shifted = np.exp(scores - scores.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)  # type: ignore[no-any-return]

@@ -1,0 +1,422 @@
+"""The loop: a generator of events. What other libraries do in callbacks, the caller does in the `for`."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.data.data import Data
+from tunesmith.errors import BadOption, Diverged
+from tunesmith.networks.augment import augmentation
+from tunesmith.networks.network import Network
+from tunesmith.networks.preprocess import ImagePreprocess
+from tunesmith.plan import Phase, Plan, fits
+from tunesmith.tasks.task import Batch, Labels, Task
+from tunesmith.training import frozen
+from tunesmith.training.balance import example_weights, sampling_shares
+from tunesmith.training.batches import ahead, epoch_order, examples, measured
+from tunesmith.training.devices import accelerator_for
+from tunesmith.training.memory import pieces_that_fit
+from tunesmith.training.optimize import (
+    factor,
+    optimizer_for,
+    optimizer_tensors,
+    restore_optimizer,
+    set_rates,
+    trainable,
+)
+from tunesmith.training.predicting import predict
+from tunesmith.training.state import (
+    Progress,
+    Snapshot,
+    random_tensors,
+    random_values,
+    restore_random,
+)
+
+FEW = 1000  # training examples below which a batch's statistics are noise to BatchNorm
+RUNAWAY = 4.0  # times the loss that the run began with; fastai's range test stops there too
+SETTLED = 20  # steps before the moving average of the loss is believed
+
+
+@dataclass(frozen=True)
+class PhaseStart:
+    """A phase begins: its index and row of the plan, its steps, and how many numbers train."""
+
+    index: int
+    phase: Phase
+    steps: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step is done. loss: of this batch. lr: the highest rate used. examples: in the batch."""
+
+    phase: str
+    step: int
+    of: int
+    loss: float
+    lr: float
+    examples: int
+
+
+@dataclass(frozen=True)
+class Halved:
+    """Memory ran out: batches now go in so many pieces, their gradients added up."""
+
+    pieces: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch, or what a phase had left of one, is done and validated.
+
+    row: what history.jsonl holds. best: the validation is better than every one before.
+    """
+
+    row: dict[str, Any]
+    best: bool
+
+
+@dataclass(frozen=True)
+class PhaseEnd:
+    """A phase is over, its frozen stages proven unchanged. stopped: "patience", "time limit" or None."""
+
+    index: int
+    phase: Phase
+    stopped: str | None
+
+
+Event = PhaseStart | Step | Halved | EpochEnd | PhaseEnd
+
+
+class Training:
+    """A training that is run by iterating over it, and that can be taken down at any event.
+
+    >>> for event in Training(network, task, data, plan):                       # doctest: +SKIP
+    ...     print(event)
+
+    network: trained in place; at the end it holds the weights of the best validation.
+    labels: None: learned from the training split.
+    time_limit: seconds after which training ends at the next step; the best so far is the result.
+    snapshot: where an earlier training was taken down; the rest is the same, bit for bit.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        data: Data,
+        plan: Plan,
+        *,
+        labels: Labels | None = None,
+        device: str = "auto",
+        time_limit: float | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        fits(plan, len(network.stages), network.origin)
+        self.network, self.task, self.data, self.plan = network, task, data, plan
+        self.labels = labels or task.labels(data)
+        self.time_limit = time_limit
+        self.settings = plan.settings
+        self.metric = self.settings.metric or task.metric
+        self.accelerator = accelerator_for(device, self.settings.precision)
+        network.module.to(self.accelerator.device)
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+        self.lengths = {
+            split: measured(data.splits[split], network.preprocess) for split in ("train", "valid")
+        }
+        self.weights = example_weights(data.train, self.labels, self.settings.balance)
+        self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
+        self.augment = self._augmentation()
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._began = time.monotonic()
+        self._resumed = snapshot
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Run the phases; every yield leaves a state that `snapshot` can take."""
+        if self._resumed is None:
+            _seed(self.settings.seed)
+        while self.progress.ended is None:
+            yield from self._phase(self.progress.phase)
+        self._load(self.best)
+        self.network.module.eval()
+
+    def snapshot(self) -> Snapshot:
+        """Everything that is needed to go on from this event; tensors are not copied."""
+        self._clock()
+        if self.accelerator.scaler is not None:
+            self.progress.scaler = self.accelerator.scaler.state_dict()
+        tensors = {
+            "weights": self._moved(),
+            "best": self.best,
+            "optimizer": optimizer_tensors(self._optimizer) if self._optimizer else {},
+            "random": random_tensors(),
+        }
+        return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
+
+    def _phase(self, index: int) -> Iterator[Event]:
+        phase, progress = self.plan.phases[index], self.progress
+        network, settings = self.network, self.settings
+        frozen.apply(network, phase, batch_norm=self._batch_norm())
+        before = frozen.fingerprints(network, phase)
+        optimizer = optimizer_for(network, phase, settings)
+        self._optimizer = optimizer
+        if self._resumed is not None:
+            restore_optimizer(optimizer, dict(self._resumed.tensors["optimizer"]))
+            restore_random(self._resumed.tensors["random"], self._resumed.randoms)
+            self._resumed = None
+        prepared = self.accelerator.prepare_optimizer(optimizer)
+        if self.accelerator.scaler is not None and progress.scaler:
+            self.accelerator.scaler.load_state_dict(progress.scaler)
+        wrapped = self._wrapped()
+        per_epoch = math.ceil(len(self.data.train) / settings.batch)
+        steps = max(1, round(phase.epochs * per_epoch))
+        count = sum(p.numel() for p in trainable(network, phase).values())
+        yield PhaseStart(index, phase, steps, count)
+        stopped = self._patience(phase)
+        # A training may have been taken down between an epoch's last step and its validation.
+        while stopped is None and (progress.phase_steps < steps or progress.step > 0):
+            order = epoch_order(
+                len(self.data.train),
+                settings.batch,
+                seed=settings.seed,
+                epoch=index * 1_000_000 + progress.epoch,
+                lengths=self.lengths["train"],
+                shares=self.shares,
+            )
+            rest = order[progress.step :][: steps - progress.phase_steps]
+            for rows, batch in zip(rest, ahead(self._collate, [self._mine(r) for r in rest]), strict=True):
+                set_rates(
+                    optimizer,
+                    factor(
+                        progress.phase_steps,
+                        steps,
+                        schedule=settings.schedule,
+                        warmup=settings.warmup,
+                    ),
+                )
+                pieces = progress.pieces
+                loss = self._step(wrapped, prepared, batch.to(self.accelerator.device), len(rows))
+                self._count(loss, phase)
+                if progress.pieces != pieces:
+                    yield Halved(progress.pieces, settings.batch)
+                lr = max(group["lr"] for group in optimizer.param_groups)
+                yield Step(phase.name, progress.phase_steps, steps, loss, lr, len(rows))
+                if self._late():
+                    stopped = progress.ended = "time limit"
+                    break
+            yield self._validate(phase, optimizer)
+            stopped = stopped or self._patience(phase)
+        frozen.verify(network, phase, before)
+        if stopped == "patience":
+            self._load(self.best)  # validations got worse; the next phase begins where they were best
+        self._optimizer = None
+        progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
+        progress.phase_best, progress.stale = None, 0
+        if progress.ended is None and progress.phase == len(self.plan.phases):
+            progress.ended = "plan"
+        yield PhaseEnd(index, phase, stopped)
+
+    def _step(self, network: Network, optimizer: Any, batch: Batch, rows: int) -> float:
+        """Forward, backward, step; in pieces where memory runs out. Returns the batch's loss."""
+        if self.augment is not None:
+            batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
+        start, values = random_tensors(), random_values()
+        accelerator = self.accelerator
+
+        def attempt(pieces: int) -> float:
+            if pieces != self.progress.pieces:
+                restore_random(start, values)
+            optimizer.zero_grad(set_to_none=True)
+            total = 0.0
+            for piece in batch.parts(pieces):
+                with accelerator.autocast():
+                    loss = self.task.loss(network, piece)
+                # Processes average their gradients; this makes it the mean over all their examples.
+                share = piece.size * accelerator.num_processes / rows
+                accelerator.backward(loss * share)
+                total += float(loss.detach()) * piece.size / batch.size
+            return total
+
+        loss, self.progress.pieces = pieces_that_fit(attempt, batch.size, self.progress.pieces)
+        if not math.isfinite(loss):
+            raise Diverged(self._blame(f"the loss became {loss}"))
+        if self.settings.clip is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            norm = accelerator.clip_grad_norm_(parameters, self.settings.clip)
+            if norm is not None and not math.isfinite(float(norm)) and self.settings.precision != "fp16":
+                raise Diverged(self._blame("the gradient became infinite or NaN"))
+        optimizer.step()
+        return loss
+
+    def _count(self, loss: float, phase: Phase) -> None:
+        progress = self.progress
+        progress.step, progress.phase_steps, progress.steps = (
+            progress.step + 1,
+            progress.phase_steps + 1,
+            progress.steps + 1,
+        )
+        progress.loss_sum, progress.loss_count = progress.loss_sum + loss, progress.loss_count + 1
+        if progress.first_loss is None or progress.smooth_loss is None:
+            progress.first_loss = progress.smooth_loss = loss
+        progress.smooth_loss = 0.9 * progress.smooth_loss + 0.1 * loss
+        if progress.steps >= SETTLED and progress.smooth_loss > RUNAWAY * max(progress.first_loss, 1.0):
+            raise Diverged(
+                self._blame(
+                    f"the loss ran away in phase {phase.name!r}: {progress.smooth_loss:.3g}, "
+                    f"and the run began with {progress.first_loss:.3g}"
+                )
+            )
+
+    def _validate(self, phase: Phase, optimizer: torch.optim.Optimizer) -> EpochEnd:
+        progress = self.progress
+        answers = predict(
+            self.network,
+            self.task,
+            self.data.valid,
+            self.labels,
+            batch=2 * self.settings.batch,
+            lengths=self.lengths["valid"],
+            autocast=self.accelerator.autocast,
+        )
+        frozen.modes(self.network, phase, batch_norm=self._batch_norm())
+        targets = self.task.targets(self.data.valid, self.labels)
+        scores = self.task.score(self.task.outcomes(answers.predictions, targets), self.labels)
+        self._clock()
+        progress.epoch += 1
+        row = {
+            "phase": phase.name,
+            "epoch": progress.epoch,
+            "steps": progress.steps,
+            "train_loss": progress.loss_sum / max(progress.loss_count, 1),
+            "valid_loss": answers.loss,
+            **{name: value for name, value in scores.items() if "/" not in name},
+            "lr": max(group["lr"] for group in optimizer.param_groups),
+            "seconds": round(progress.elapsed, 3),
+        }
+        progress.history.append(row)
+        progress.step, progress.loss_sum, progress.loss_count = 0, 0.0, 0
+        score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
+        if self.metric.endswith("loss"):
+            score = -scores[self.metric]
+        loss = answers.loss if answers.loss is not None else 0.0
+        mark = {"score": score, "loss": loss, "phase": progress.phase, "epoch": progress.epoch}
+        progress.stale = 0 if _better(mark, progress.phase_best) else progress.stale + 1
+        if _better(mark, progress.phase_best):
+            progress.phase_best = mark
+        best = _better(mark, progress.best)
+        if best:
+            progress.best = mark
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
+        return EpochEnd(row, best)
+
+    def _collate(self, rows: np.ndarray) -> Batch:
+        batch = self.task.collate(examples(self.data.train, rows), self.network.preprocess, self.labels)
+        if self.weights is not None:
+            weights = torch.as_tensor(self.weights[rows], dtype=torch.float32)
+            batch = replace(batch, weights=weights)
+        return batch
+
+    def _mine(self, rows: np.ndarray) -> np.ndarray:
+        """This process's share of a batch; at least one row, so that every process takes every step."""
+        world = self.accelerator.num_processes
+        share = np.array_split(rows, world)[self.accelerator.process_index]
+        return share if len(share) else rows[:1]
+
+    def _wrapped(self) -> Network:
+        """The network as the processes share it: each phase trains other weights, so each wraps anew."""
+        if self.accelerator.num_processes == 1:
+            return self.network
+        return replace(self.network, module=self.accelerator.prepare_model(self.network.module))
+
+    def _moved(self) -> dict[str, Tensor]:
+        """Weights and buffers of every stage that has been unfrozen so far."""
+        phases = self.plan.phases[: self.progress.phase + 1]
+        parts = [i for i in range(len(self.network.parts)) if any(p.lrs[i] > 0 for p in phases)]
+        return {name: t for i in parts for name, t in self.network.tensors(i).items()}
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        if tensors:
+            self.network.module.load_state_dict(tensors, strict=False)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        self.progress = copy.deepcopy(snapshot.progress)
+        self.best = dict(snapshot.tensors["best"])
+        self._load(dict(snapshot.tensors["weights"]))
+        self._began = time.monotonic() - self.progress.elapsed
+
+    def _batch_norm(self) -> str:
+        chosen = self.settings.batch_norm
+        if chosen != "auto":
+            return chosen
+        return "frozen" if len(self.data.train) < FEW or self.settings.batch < 16 else "train"
+
+    def _augmentation(self) -> Callable[[Tensor], Tensor] | None:
+        preprocess = self.network.preprocess
+        if self.settings.augment == "none":
+            return None
+        if not isinstance(preprocess, ImagePreprocess):
+            raise BadOption(
+                f"augment={self.settings.augment!r} changes images, and this task takes {self.task.takes}s."
+            )
+        return augmentation(self.settings.augment, preprocess.size)
+
+    def _patience(self, phase: Phase) -> str | None:
+        spent = phase.patience is not None and self.progress.stale >= phase.patience
+        return "patience" if spent else None
+
+    def _clock(self) -> None:
+        self.progress.elapsed = time.monotonic() - self._began
+
+    def _late(self) -> bool:
+        self._clock()
+        return self.time_limit is not None and self.progress.elapsed > self.time_limit
+
+    def _blame(self, what: str) -> str:
+        phase = self.plan.phases[self.progress.phase]
+        peak = max(phase.lrs)
+        kept = "the best network so far is kept" if self.best else "no validation had been reached"
+        return (
+            f"{what} at step {self.progress.phase_steps + 1} of phase {phase.name!r}; the highest learning "
+            f"rate there is {peak:g}. Lower it (--lr {peak / 10:g}), or look for inputs that are far out of "
+            f"range; {kept}."
+        )
+
+
+def train(
+    network: Network,
+    task: Task,
+    data: Data,
+    plan: Plan,
+    *,
+    labels: Labels | None = None,
+    device: str = "auto",
+    time_limit: float | None = None,
+) -> Training:
+    """A Training, to be iterated over: `for event in ts.train(network, task, data, plan): ...`."""
+    return Training(network, task, data, plan, labels=labels, device=device, time_limit=time_limit)
+
+
+def _better(mark: dict[str, float], best: dict[str, float] | None) -> bool:
+    """A higher score, or the same with a lower loss: on small validation splits scores tie often."""
+    return best is None or (mark["score"], -mark["loss"]) > (best["score"], -best["loss"])
+
+
+def _seed(seed: int) -> None:
+    from accelerate.utils import set_seed
+
+    set_seed(seed)

@@ -1,0 +1,166 @@
+"""Everything that a training needs to go on as if it had not been interrupted, and its place on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.errors import BadRun
+from tunesmith.files import clear_leftovers, whole_folder
+
+KEPT: Final = 2  # checkpoints on disk: the newest, and the one before it
+
+
+@dataclass
+class Progress:
+    """The place in the plan, in JSON values.
+
+    phase, epoch, step: finished phases, finished epochs of this phase, finished steps of this epoch.
+    phase_steps: finished steps of this phase. steps: of all phases.
+    pieces: into how many pieces a batch is cut to fit into memory.
+    loss_sum, loss_count: of this epoch's training loss.
+    first_loss, smooth_loss: what the run began with, and where it is now (moving average).
+    best, phase_best: {"score", "loss", "phase", "epoch"} of the best validation, of all and of this phase.
+    stale: validations of this phase without gain.
+    history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
+    scaler: of fp16's gradients.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    step: int = 0
+    phase_steps: int = 0
+    steps: int = 0
+    pieces: int = 1
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    first_loss: float | None = None
+    smooth_loss: float | None = None
+    best: dict[str, float] | None = None
+    phase_best: dict[str, float] | None = None
+    stale: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    elapsed: float = 0.0
+    ended: str | None = None
+    scaler: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training at one moment.
+
+    tensors: by kind: "weights" that have moved, the "best" ones, "optimizer" by parameter name, "random".
+    randoms: states of Python's and numpy's generators, in JSON values.
+    """
+
+    progress: Progress
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    randoms: Mapping[str, Any]
+
+
+def random_tensors() -> dict[str, Tensor]:
+    """The states of torch's generators, on the CPU and on every GPU."""
+    found = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        found |= {f"cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    return found
+
+
+def random_values() -> dict[str, Any]:
+    """The states of Python's and numpy's global generators."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    version, internal, gauss_next = random.getstate()
+    return {
+        "numpy": [kind, np.asarray(keys).tolist(), position, has_gauss, gauss],
+        "python": [version, list(internal), gauss_next],
+    }
+
+
+def restore_random(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    """Put every generator back to where a snapshot found it."""
+    torch.set_rng_state(tensors["cpu"].cpu())
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            if f"cuda{i}" in tensors:
+                torch.cuda.set_rng_state(tensors[f"cuda{i}"].cpu(), i)
+    kind, keys, position, has_gauss, gauss = values["numpy"]
+    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), position, has_gauss, gauss))
+    version, internal, gauss_next = values["python"]
+    random.setstate((version, tuple(internal), gauss_next))
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
+    """Write a snapshot below `folder`, whole or not at all; older ones go, after it stands.
+
+    Each file's SHA-256 is in state.json: tensors that lie in a file are not thereby the right ones.
+    """
+    from safetensors.torch import save_file
+
+    place = folder / f"step-{snapshot.progress.steps:08d}-{snapshot.progress.phase}-{snapshot.progress.epoch}"
+    if place.exists():
+        shutil.rmtree(place)
+    with whole_folder(place) as temporary:
+        digests = {}
+        for kind, tensors in snapshot.tensors.items():
+            path = temporary / f"{kind}.safetensors"
+            save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
+            digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        state = {
+            "progress": asdict(snapshot.progress),
+            "random": snapshot.randoms,
+            "sha256": digests,
+        }
+        (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    for old in checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def read_checkpoint(folder: Path) -> tuple[Snapshot | None, list[str]]:
+    """The newest whole checkpoint below `folder`, or None; and what is wrong with newer ones.
+
+    A damaged one is passed over for the one before it, never used in part.
+    """
+    clear_leftovers(folder)
+    complaints: list[str] = []
+    for place in reversed(checkpoints(folder)):
+        try:
+            return _read(place), complaints
+        except BadRun as error:
+            complaints.append(str(error))
+    return None, complaints
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints below `folder`, oldest first."""
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+
+
+def _read(place: Path) -> Snapshot:
+    from safetensors.torch import load_file
+
+    try:
+        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        known = {f.name for f in fields(Progress)}
+        progress = Progress(**{k: v for k, v in state["progress"].items() if k in known})
+        tensors = {}
+        for name, digest in state["sha256"].items():
+            content = (place / name).read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise BadRun(f"{place / name} is damaged: its content is not what was written.")
+            tensors[name.removesuffix(".safetensors")] = load_file(place / name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, BadRun):
+            raise
+        raise BadRun(f"the checkpoint {place} is incomplete or damaged: {error}") from error
+    return Snapshot(progress, tensors, state["random"])

@@ -1,0 +1,51 @@
+"""What a run should know of the machine it ran on, and where things lie."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = (
+    "tunesmith",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "safetensors",
+    "scikit-learn",
+    "numpy",
+    "pillow",
+)
+
+
+def go_offline() -> None:
+    """Forbid the hubs' libraries to reach for the network; before they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+
+def described() -> dict[str, Any]:
+    """Versions and hardware: within them, the same command gives the same bits."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],  # noqa: PTH119
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

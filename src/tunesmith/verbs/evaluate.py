@@ -1,0 +1,42 @@
+"""Score a run on labelled data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunesmith.evaluation import Scores
+    from tunesmith.runs import Run
+
+
+def evaluate(
+    run: str | Path | Run,
+    data: Any,
+    *,
+    item: str | None = None,
+    target: str | None = None,
+    columns: str | None = None,
+    split: str | None = None,
+    batch: int = 32,
+    device: str = "auto",
+) -> Scores:
+    """Score a run on labelled data, every metric with its interval.
+
+    run: the folder of the run; runs/latest is the newest one.
+    data: labelled data in any form that fit takes; all of it is scored.
+    item: the column with texts or with paths of images.
+    target: the column with labels.
+    columns: names for the columns of a table without header.
+    split: only this split, of data that have splits.
+    batch: items at a time.
+    device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises BadData for a label that the run has not learned.
+    """
+    from tunesmith.runs import Run as Opened
+
+    opened = run if isinstance(run, Opened) else Opened.open(run)
+    return opened.evaluate(
+        data, item=item, target=target, columns=columns, split=split, batch=batch, device=device
+    )

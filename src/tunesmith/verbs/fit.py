@@ -1,0 +1,159 @@
+"""Fine-tune a pretrained network on labelled data, score it, and keep it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.verbs.options import read_config, seconds
+
+if TYPE_CHECKING:
+    from tunesmith.networks.network import Network
+    from tunesmith.plan import Plan
+    from tunesmith.runs import Run
+    from tunesmith.verbs.reporting import Reporter
+
+
+def fit(
+    data: Any = None,
+    *,
+    model: str | Network | None = None,
+    task: str | None = None,
+    strategy: str = "lp_ft",
+    epochs: float = 5,
+    lr: float | None = None,
+    head_lr: float | None = None,
+    decay: float | None = None,
+    unfreeze: str | int | Sequence[str | int] | None = None,
+    parts: str = "all",
+    patience: int | None = None,
+    plan: str | Path | Plan | None = None,
+    head: str = "linear",
+    dropout: float = 0.0,
+    optimizer: str = "adamw",
+    momentum: float = 0.9,
+    weight_decay: float | None = None,
+    schedule: str | None = None,
+    warmup: float | None = None,
+    batch: int | None = None,
+    clip: float | None = 1.0,
+    label_smoothing: float = 0.0,
+    balance: str = "none",
+    augment: str = "none",
+    batch_norm: str = "auto",
+    metric: str | None = None,
+    image_size: int | None = None,
+    max_length: int | None = None,
+    item: str | None = None,
+    target: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    columns: str | None = None,
+    valid_size: float = 0.15,
+    test_size: float = 0.15,
+    skip_bad: bool = False,
+    allow_missing: bool = False,
+    untie: bool = False,
+    precision: str = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    time_limit: str | float | None = None,
+    checkpoint_every: str | float = "5m",
+    offline: bool = False,
+    dry_run: bool = False,
+    out: str | Path | None = None,
+    config: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Run | None:
+    """Fine-tune a pretrained network on labelled data, score it, and keep it.
+
+    Returns the Run, or None with dry_run.
+
+    data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
+    model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, or a Network.
+    task: what to learn; found from the data when not named.
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
+    epochs: passes over the training split, over all phases.
+    lr: peak learning rate of the stages next to the head; by default the network family's.
+    head_lr: peak learning rate of the head.
+    decay: share of the rate that each stage towards the input keeps, 1.0 for none.
+    unfreeze: with `top` how many of the last stages; with `surgical` their names, comma separated.
+    parts: which weights of unfrozen stages move: all, norm or bias.
+    patience: end a phase after so many validations without gain.
+    plan: a plan.json, edited by hand perhaps, instead of a strategy.
+    head: linear, mlp, conv, or pretrained (kept; a new layer on top if its width differs).
+    dropout: share of the head's inputs dropped in training.
+    optimizer: adamw, adam or sgd.
+    momentum: of SGD.
+    weight_decay: spares biases and norms.
+    schedule: constant, step, linear, cosine or one-cycle.
+    warmup: share of a phase's steps in which the rate rises.
+    batch: examples per step; 32, or 16 below 500 training examples.
+    clip: largest gradient norm.
+    label_smoothing: share of the target spread over all classes.
+    balance: none, weights (rare classes count more) or sampler (drawn more often).
+    augment: none, flip or standard (crop, flip, colour), for images.
+    batch_norm: of unfrozen stages: auto, train, or frozen.
+    metric: what validation decides by; accuracy, or macro_f1 where classes differ over threefold.
+    image_size: pixels a side; by default as the network was pretrained.
+    max_length: tokens a text is cut at; by default the network's window, at most 512.
+    item: the column with texts or with paths of images.
+    target: the column with labels.
+    split: the column that says train, valid or test.
+    group: the column whose values stay together in one split (patient, author).
+    weight: the column that says how much an example counts.
+    columns: names for the columns of a table without header: "label,text".
+    valid_size: share of the data for validation, where it has to be made.
+    test_size: share of the data for the test, where it has to be made.
+    skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
+    allow_missing: start weights that a checkpoint lacks from random numbers, and train them.
+    untie: give a head that shares a tensor with a stage its own copy.
+    precision: auto, fp32, bf16 or fp16.
+    device: auto, cpu, cuda, cuda:N or mps.
+    seed: of everything random.
+    time_limit: end training after 90s, 10m, 1h30m; the best so far is kept.
+    checkpoint_every: how often to save inside an epoch; each epoch's end is saved anyway.
+    offline: never reach for a model hub.
+    dry_run: read the data, load the network, print the plan, and stop.
+    out: the run's folder; by default runs/DATA-TIME.
+    config: a YAML file with these options; what is given beside it comes first.
+    reporter: where to tell what happens; None: lines on standard error.
+    """
+    asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")}
+    if config is not None:
+        given = {k: v for k, v in asked.items() if v != DEFAULTS[k]}
+        asked = {**DEFAULTS, **read_config(Path(config), fit), **given}
+    if asked["offline"]:
+        from tunesmith.verbs.environment import go_offline
+
+        go_offline()
+    _quiet_libraries()
+    from tunesmith.verbs.carrying_out import begin, carry_out
+
+    limit = seconds(asked["time_limit"])
+    seconds(asked["checkpoint_every"])
+    started = begin(asked, reporter=reporter)
+    if started is None:
+        return None
+    return carry_out(started, time_limit=limit, reporter=reporter)
+
+
+def _defaults() -> Mapping[str, Any]:
+    import inspect
+
+    return {
+        n: p.default for n, p in inspect.signature(fit).parameters.items() if n not in ("config", "reporter")
+    }
+
+
+def _quiet_libraries() -> None:
+    """Bars and advice of the libraries underneath would tear ours."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+DEFAULTS = _defaults()

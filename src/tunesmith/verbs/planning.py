@@ -1,0 +1,172 @@
+"""From what was asked to a plan: a strategy's table, or a plan that was edited by hand."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.choosing.which_lr import Defaults, defaults, too_high
+from tunesmith.errors import BadOption
+from tunesmith.plan import HIGHEST_LR, Plan, Settings, fits, with_lrs
+from tunesmith.registry import did_you_mean
+from tunesmith.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from tunesmith.networks.network import Network
+
+FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person may say of a plan; None: the family's default, or the strategy's."""
+
+    strategy: str = "lp_ft"
+    epochs: float = 5
+    lr: float | None = None
+    head_lr: float | None = None
+    decay: float | None = None
+    unfreeze: str | int | Sequence[str | int] | None = None
+    parts: str = "all"
+    patience: int | None = None
+    optimizer: str = "adamw"
+    weight_decay: float | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    batch: int | None = None
+
+
+def check(wishes: Wishes) -> None:
+    """Raise for what no network could make good, before one is loaded."""
+    STRATEGIES.load(wishes.strategy)
+    for name in ("lr", "head_lr"):
+        value = getattr(wishes, name)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= HIGHEST_LR
+        ):
+            raise BadOption(
+                f"{name} must lie above 0 and at most {HIGHEST_LR:g}; found {value!r}. Usual rates are 1e-3 "
+                f"for a new head and 1e-5 to 1e-4 for pretrained stages with AdamW."
+            )
+    if (
+        isinstance(wishes.epochs, bool)
+        or not isinstance(wishes.epochs, int | float)
+        or not 0 < wishes.epochs <= 100_000
+    ):
+        raise BadOption(f"epochs must be above 0; found {wishes.epochs!r}.")
+
+
+def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: int) -> Plan:
+    """The plan for a network.
+
+    settings: what was asked of them; batch, weight decay, schedule and warm-up come from `wishes`.
+    examples: in the training split.
+    """
+    base = defaults(network.family, wishes.optimizer)
+    settings = replace(
+        settings,
+        optimizer=wishes.optimizer,
+        weight_decay=base.weight_decay if wishes.weight_decay is None else wishes.weight_decay,
+        schedule=wishes.schedule or base.schedule,
+        warmup=base.warmup if wishes.warmup is None else wishes.warmup,
+        batch=wishes.batch if wishes.batch is not None else (16 if examples < FEW else 32),
+    )
+    stages = [stage.name for stage in network.stages]
+    unfreeze = indices(wishes.unfreeze, wishes.strategy, network)
+    plan = table(wishes, len(stages), base, unfreeze)
+    return moved_where_missing(replace(plan, settings=settings), network)
+
+
+def table(wishes: Wishes, stages: int, base: Defaults, unfreeze: Any) -> Plan:
+    """The strategy's plan for so many stages."""
+    function = STRATEGIES.load(wishes.strategy)
+    lr, head_lr = rates(wishes, base)
+    options: dict[str, Any] = {
+        "head_lr": head_lr,
+        "decay": base.decay if wishes.decay is None else wishes.decay,
+        "patience": wishes.patience,
+    }
+    if wishes.parts != "all":
+        options["parts"] = wishes.parts
+    if unfreeze is not None:
+        options["unfreeze"] = unfreeze
+    known = inspect.signature(function).parameters
+    for name in options:
+        if name not in known:
+            takers = [
+                s for s in STRATEGIES.names() if name in inspect.signature(STRATEGIES.load(s)).parameters
+            ]
+            raise BadOption(f"strategy {wishes.strategy!r} takes no {name!r}; {', '.join(takers)} do.")
+    plan: Plan = function(stages, wishes.epochs, lr, **options)
+    return plan
+
+
+def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:
+    """The rate of the stages and that of the head."""
+    if wishes.strategy == "linear_probe":
+        head = wishes.head_lr or wishes.lr or base.head_lr
+        return head, head
+    usual = base.top_lr if wishes.strategy in ("top", "surgical") else base.full_lr
+    return wishes.lr or usual, wishes.head_lr or base.head_lr
+
+
+def indices(unfreeze: Any, strategy: str, network: Network) -> Any:
+    """What `unfreeze` means: how many of the last stages for `top`, which ones for `surgical`.
+
+    Names of stages become their indices.
+    """
+    if unfreeze is None:
+        return None
+    if strategy == "top":
+        number = str(unfreeze)
+        if not number.isdigit():
+            raise BadOption(
+                f"with strategy 'top', unfreeze is how many of the last stages train; found {unfreeze!r}."
+            )
+        return int(number)
+    names = unfreeze.split(",") if isinstance(unfreeze, str) else unfreeze
+    if isinstance(names, int):
+        names = [names]
+    return [network.index(str(name).strip()) for name in names]
+
+
+def read_plan(path: str | Path, network: Network) -> Plan:
+    """A plan from a file, edited by hand perhaps, if it fits the network."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        siblings = [p.name for p in file.parent.glob("*.json")] if file.parent.is_dir() else []
+        raise BadOption(f"no plan at {file}: the file does not exist{did_you_mean(file.name, siblings)}")
+    plan = Plan.from_json(file.read_text(encoding="utf-8"), where=str(file))
+    fits(plan, len(network.stages), network.origin)
+    return plan
+
+
+def moved_where_missing(plan: Plan, network: Network) -> Plan:
+    """Unfreeze the stages whose weights started random: frozen noise would spoil what follows."""
+    stages = sorted(
+        {network.owner(name) for name in network.missing if network.owner(name) < len(network.stages)}
+    )
+    if not stages:
+        return plan
+    phases = tuple(
+        with_lrs(phase, {i: max(phase.lrs[i], phase.lrs[-1]) for i in stages}) for phase in plan.phases
+    )
+    names = ", ".join(network.stages[i].name for i in stages)
+    return replace(
+        plan,
+        phases=phases,
+        notes=(*plan.notes, f"{names}: weights missing, random, trained from the start"),
+    )
+
+
+def warnings(plan: Plan, network: Network) -> list[str]:
+    """What a person may want to change before training begins."""
+    fastest = max((lr for phase in plan.phases for lr in phase.lrs[:-1]), default=0.0)
+    found = []
+    high = too_high(fastest, network.family, plan.settings.optimizer) if not network.missing else None
+    if high and "@none" not in network.origin:
+        found.append(high)
+    return found

@@ -1,0 +1,54 @@
+"""Go on with a run that was interrupted; the end is the same, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import BadRun
+from tunesmith.verbs.options import seconds
+
+if TYPE_CHECKING:
+    from tunesmith.networks.network import Network
+    from tunesmith.runs import Run
+    from tunesmith.verbs.reporting import Reporter
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    data: Any = None,
+    model: Network | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Go on with a run that was interrupted; the end is the same, bit for bit.
+
+    run: the folder of the run; runs/latest is the newest one.
+    data: the data, where they were given in memory.
+    model: the network, where it was given in memory.
+    reporter: where to tell what happens; None: lines on standard error.
+
+    Raises BadRun if the run is finished, or if data or weights changed since it was begun.
+    """
+    from tunesmith.runs import Run as Opened
+    from tunesmith.verbs.carrying_out import begin, carry_out
+    from tunesmith.verbs.fit import DEFAULTS
+
+    opened = Opened.open(run.folder if isinstance(run, Opened) else run)
+    if opened.finished:
+        raise BadRun(f"{opened.folder} is finished: {opened.verdict}")
+    asked = {**DEFAULTS, **opened.asked, "plan": opened.plan, "out": str(opened.folder)}
+    for name, value in (("data", data), ("model", model)):
+        if value is not None:
+            asked[name] = value
+        elif str(asked[name]).startswith("<in memory"):
+            raise BadRun(
+                f"the {name} of {opened.folder} came from memory; pass it again: resume(run, {name}=...)."
+            )
+    if asked["offline"]:
+        from tunesmith.verbs.environment import go_offline
+
+        go_offline()
+    started = begin(asked, reporter=reporter, folder=opened.folder)
+    assert started is not None
+    return carry_out(started, time_limit=seconds(asked["time_limit"]), reporter=reporter)

@@ -1,0 +1,119 @@
+"""What every test may use: a seed, a cache of its own, small data, and the real data where they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# One thread per test process: the machine's cores go to pytest-xdist, and sums have one order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture
+def seed() -> int:
+    """The one place where a test's randomness comes from; TUNESMITH_SEED draws others."""
+    return int(os.environ.get("TUNESMITH_SEED", "0"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["TUNESMITH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("TUNESMITH_MODELS", None)
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real data sets and weights; a test that needs it is skipped where it is not."""
+    folder = Path(os.environ.get("TUNESMITH_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "weights").is_dir():
+        pytest.skip("needs the real data sets and weights, which the project does not ship")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 pictures of 40 x 40 pixels in three class folders: red, green and blue, with noise."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    random = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir(parents=True)
+        for i in range(16):
+            pixels = random.integers(0, 120, (40, 40, 3), dtype=np.uint8)
+            pixels[..., channel] = random.integers(120, 255, (40, 40), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 short reviews in a CSV with the columns text and label: good and bad."""
+    words = {
+        "good": ["lovely", "great", "warm", "wonderful", "bright", "pleasing"],
+        "bad": ["dull", "awful", "cold", "boring", "broken", "noisy"],
+    }
+    random = np.random.default_rng(0)
+    lines = ["text,label"]
+    for i in range(60):
+        label = ("good", "bad")[i % 2]
+        chosen = random.choice(words[label], 3).tolist()
+        lines.append(f"number {i} was {chosen[0]} and {chosen[1]} but also {chosen[2]},{label}")
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make a transformers folder: a tiny random network of a kind ("bert", "gpt2" ...) and its tokenizer."""
+
+    def make(kind: str = "bert") -> Path:
+        import torch
+        import transformers
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        folder = tmp_path_factory.mktemp(kind)
+        letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+        vocabulary = {t: i for i, t in enumerate([*special, *letters, *(f"##{x}" for x in letters)])}
+        raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        raw.pre_tokenizer = pre_tokenizers.Whitespace()
+        named = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+        if kind == "gpt2":
+            named = {"unk_token": "[UNK]", "eos_token": "[SEP]"}
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=raw,
+            model_max_length=64,
+            model_input_names=["input_ids", "attention_mask"],
+            **named,
+        )
+        tokenizer.save_pretrained(folder)
+        torch.manual_seed(0)
+        shape: dict[str, int] = {"vocab_size": len(vocabulary)}
+        if kind == "gpt2":
+            shape |= {"n_embd": 16, "n_layer": 6, "n_head": 2, "n_positions": 64}
+        elif kind == "distilbert":
+            shape |= {"dim": 16, "n_layers": 6, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+        else:
+            shape |= {
+                "hidden_size": 16,
+                "num_hidden_layers": 6,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 66,
+            }
+        config = transformers.AutoConfig.for_model(kind, **shape)
+        transformers.AutoModelForSequenceClassification.from_config(config).base_model.save_pretrained(folder)
+        return folder
+
+    return make
