@@ -81,6 +81,12 @@ def complete(
         else:
             drawn = _grouped(labels[pool], groups[pool], counts, random)
         splits[pool] = drawn
+        empty = [SPLITS[split] for split in sorted(wanted) if not (splits == split).any()]
+        if empty:
+            raise BadData(
+                f"nothing is left for {' and '.join(empty)}: every class keeps an example to train on, and "
+                "there are too few different ones beyond that; a class needs three or more."
+            )
     return splits
 
 

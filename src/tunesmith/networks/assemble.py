@@ -39,7 +39,14 @@ def assemble(
     """
 
     def call(m: nn.Module) -> object:
-        return m(**example) if isinstance(example, Mapping) else m(example)
+        try:
+            return m(**example) if isinstance(example, Mapping) else m(example)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            line = next(iter(str(error).strip().splitlines()), "")[:160]
+            raise BadOption(
+                f"{origin} cannot read {_described(example)} ({type(error).__name__}: {line}); leave the "
+                f"image size or max_length out to take its own."
+            ) from error
 
     paths = list(head)
     if want.head == "pretrained":
@@ -79,17 +86,20 @@ def keep_head(module: nn.Module, paths: list[str], outputs: int) -> list[str]:
     """
     path = paths[-1]
     old = module.get_submodule(path)
-    last = old if isinstance(old, nn.Linear) else None
-    if last is None:
-        linear = [m for m in old.modules() if isinstance(m, nn.Linear)]
-        last = linear[-1] if linear else None
-    if last is None:
-        raise BadOption("head 'pretrained' needs a network that ends in a linear layer.")
-    if last.out_features == outputs:
+    kinds = (nn.Linear, nn.Conv2d) if isinstance(old, nn.Conv2d) else (nn.Linear,)
+    matrices = [m for m in old.modules() if isinstance(m, kinds)]
+    if not matrices:
+        raise BadOption("head 'pretrained' needs a network that ends in a linear layer; use head 'linear'.")
+    last = matrices[-1]
+    given = last.out_features if isinstance(last, nn.Linear) else last.out_channels
+    if given == outputs:
         return paths
     extended = nn.Sequential()
     extended.add_module("pretrained", old)
-    extended.add_module("out", started(nn.Linear(last.out_features, outputs)))
+    extended.add_module(
+        "out",
+        started(nn.Linear(given, outputs) if isinstance(last, nn.Linear) else nn.Conv2d(given, outputs, 1)),
+    )
     parent, _, name = path.rpartition(".")
     setattr(module.get_submodule(parent), name, extended)
     return [f"{path}.out"]
@@ -104,6 +114,13 @@ def image_example(size: int, argument: str | None) -> Any:
 def named(module: nn.Module, wanted: Callable[[str, nn.Module], bool]) -> list[str]:
     """Paths of the modules that a rule picks, in order of registration."""
     return [name for name, m in module.named_modules() if wanted(name, m)]
+
+
+def _described(example: Any) -> str:
+    first = next(iter(example.values())) if isinstance(example, Mapping) else example
+    if first.ndim == 4:
+        return f"an image of {first.shape[-2]} x {first.shape[-1]} pixels"
+    return f"a text of {first.shape[-1]} tokens"
 
 
 def _ties(module: nn.Module, parts: Sequence[Stage]) -> tuple[tuple[str, str], ...]:

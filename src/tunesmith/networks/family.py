@@ -16,4 +16,7 @@ def family(module: nn.Module, takes: str) -> str:
     convolutions = sum(issubclass(kind, nn.Conv2d) for kind in kinds)
     if any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds):
         return "cnn"
-    return "convnext" if convolutions >= 6 else "vit"
+    if convolutions < 6:
+        return "vit"
+    # VGG and SqueezeNet have no norms at all; networks with LayerNorm were pretrained with AdamW.
+    return "convnext" if any("norm" in kind.__name__.lower() for kind in kinds) else "cnn"

@@ -174,7 +174,6 @@ def untied(network: Network) -> Network:
         copy = getattr(owner, name).detach().clone()
         setattr(owner, name, torch.nn.Parameter(copy))
         kept.append(head_weight)
-        assert_untied = dict(network.module.named_parameters())[stage_weight]
-        if assert_untied is getattr(owner, name):
+        if dict(network.module.named_parameters())[stage_weight] is getattr(owner, name):
             raise TiedWeights(f"{head_weight} could not be separated from {stage_weight}.")
     return replace(network, head=replace(network.head, weights=tuple(kept)), ties=())

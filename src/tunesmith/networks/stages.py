@@ -202,7 +202,7 @@ def _main(unit: Unit, seen: Trace) -> str:
 
 
 def _shortened(paths: list[str]) -> list[str]:
-    """Without the wrappers that all share: bert.encoder.layer.5 is encoder.layer.5.
+    """Without the wrappers that all share: net.encoder.layer.5 is encoder.layer.5.
 
     A name never starts with a number: those are indices of stages.
     """

@@ -113,7 +113,14 @@ def trace(module: nn.Module, call: Callable[[nn.Module], object]) -> Trace:
 
     Works on the meta device too. The module is left as it was.
     """
-    recorder = _Recorder(module)
+    seen = _record(_Recorder(module), module, call)
+    if seen.activations:
+        return seen
+    # No product of weights and example was met: take whatever depends on both.
+    return _record(_Recorder(module, strict=False), module, call)
+
+
+def _record(recorder: _Recorder, module: nn.Module, call: Callable[[nn.Module], object]) -> Trace:
     with ExitStack() as stack:
         stack.enter_context(_evaluating(module))
         # Fused attention hides its modules and its work; these two make it show both.
@@ -132,8 +139,9 @@ def trace(module: nn.Module, call: Callable[[nn.Module], object]) -> Trace:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every tensor operation, and every call through the hooks."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, strict: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.strict = strict
         self.tick = 0
         self.trace = Trace(Call("", module, 0))
         self.open = [self.trace.root]
@@ -180,7 +188,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             weighted=any(value.weighted for value in read),
             exemplary=any(value.exemplary for value in read),
         )
-        meets = fresh.weighted and fresh.exemplary and (kind in flop_registry or kind in LOOKUPS)
+        product = kind in flop_registry or kind in LOOKUPS or not self.strict
+        meets = fresh.weighted and fresh.exemplary and product
         flows = meets or any(value.born is not None for value in read)
         written = []
         for tensor in (t for t in tree_leaves(result) if isinstance(t, Tensor)):

@@ -186,14 +186,32 @@ class Cutter:
 
     def _lighten(self, units: list[Unit], until: int | None = None) -> list[Unit]:
         light: list[Unit] = []
-        ends = [u.start for u in units[1:]] + [self.head_start if until is None else until]
-        for unit, end in zip(units, ends, strict=True):
-            heavy = self.seen.macs(unit.start, end) > LARGEST * self.total
-            pieces = self._pieces(unit) if heavy else [unit]
-            light += self._lighten(pieces, end) if len(pieces) > 1 else [unit]
+        starts = [unit.start for unit in units] + [self.head_start if until is None else until]
+        i = 0
+        while i < len(units):
+            unit, i = units[i], i + 1
+            if not self._is_heavy(unit.start, starts[i]):
+                light.append(unit)
+                continue
+            # Where a module ends in a step of its own (a dense block joins its layers' outputs), its
+            # last part ends before that step; only what follows has one output again.
+            tail = units[i] if i < len(units) and len(self._crossing_within(unit)) > 1 else None
+            pieces = self._pieces(unit, starts[i + 1 if tail else i])
+            if tail and len(pieces) > 1:
+                pieces[-1] += tail
+                i += 1
+            light += self._lighten(pieces, starts[i]) if len(pieces) > 1 else [unit]
         return light
 
-    def _pieces(self, unit: Unit) -> list[Unit]:
+    def _is_heavy(self, start: int, end: int) -> bool:
+        return self.seen.macs(start, end) > LARGEST * self.total
+
+    def _crossing_within(self, unit: Unit) -> list[Value]:
+        """What must stay alive when the last part of a unit has run, but not yet the unit."""
+        last = unit.calls[-1]
+        return self.seen.crossing(last.children[-1].end if last.children else last.end)
+
+    def _pieces(self, unit: Unit, end: int) -> list[Unit]:
         if len(unit.paths) == 1:
             if len(unit.calls) > 1:
                 return [unit]  # one module that runs many times is one stage
@@ -204,24 +222,28 @@ class Cutter:
         if len(joined) > 1:
             return joined
         if len(units) == 1:
-            return self._pieces(units[0])
-        return self._cut_at_narrowest(units)
+            return self._pieces(units[0], end)
+        return self._cut_at_narrowest(units, end)
 
-    def _cut_at_narrowest(self, units: list[Unit]) -> list[Unit]:
-        """Cut where the fewest tensors cross, but never between the parts of one block."""
+    def _cut_at_narrowest(self, units: list[Unit], end: int) -> list[Unit]:
+        """Cut where the fewest tensors cross, but never between the parts of one block.
+
+        One cut into two light pieces, if there is one; else wherever as few cross.
+        end: up to where the work of the last piece counts.
+        """
         widths = [
             min(len(self.seen.crossing(a.end)), len(self.seen.crossing(b.start))) for a, b in pairwise(units)
         ]
         blocks = sum(unit.blocks for unit in units)
         if not widths or (min(widths) > 1 and blocks < 2) or self._loops(units):
             return units[:1]
-        pieces = [units[0]]
-        for width, unit in zip(widths, units[1:], strict=True):
-            if width == min(widths):
-                pieces.append(unit)
-            else:
-                pieces[-1] += unit
-        return pieces
+        cuts = [i for i, width in enumerate(widths, 1) if width == min(widths)]
+        if min(widths) > 1:
+            begin, starts = units[0].start, [unit.start for unit in units]
+            halves = [i for i, at in enumerate(starts) if i and not self._is_heavy(begin, at)]
+            halves = [i for i in halves if not self._is_heavy(starts[i], end)]
+            cuts = sorted(halves, key=lambda i: widths[i - 1])[:1] or cuts
+        return [sum(units[a + 1 : b], units[a]) for a, b in pairwise([0, *cuts, len(units)])]
 
     def _loops(self, units: list[Unit]) -> bool:
         """Whether most of this is the same few modules again and again: no prefix of it can be frozen."""

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import struct
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,8 +166,19 @@ def load_weights(
             f"{where} is incomplete for {network}: {shortened(missing)} missing ({counts}). "
             f"Pass --allow-missing (allow_missing=True) to start these from random numbers and train them."
         )
-    module.load_state_dict(dict(tensors), strict=False)
+    fill(module, tensors)
     return Match(matched, missing, unexpected)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into the weights of the same names.
+
+    Plain files do not carry the format's version that some modules ask for (torchvision's MNASNet
+    refuses to load without); it is taken to be today's.
+    """
+    state: OrderedDict[str, Tensor] = OrderedDict(tensors)
+    state._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
+    module.load_state_dict(state, strict=False)
 
 
 def shortened(names: tuple[str, ...], most: int = 4) -> str:
@@ -191,7 +203,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # given a path, torch would judge by its ending
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadWeights(
             f"{path} is a pickled checkpoint that holds more than tensors, which could run code; it was not "

@@ -37,7 +37,7 @@ class Name:
 
     args: for the constructor of the network.
     weights: None: as published; "none": random; else the path of a file.
-    header: what a safetensors file says of itself: input_size, mean, std, num_classes, labels.
+    header: what a safetensors file says of itself: input_size, mean, std, num_classes.
     """
 
     source: str

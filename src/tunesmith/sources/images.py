@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from tunesmith.networks.weights import file_digest, load_weights, read_weights, 
 from tunesmith.sources import Name
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 KIND = "image-classification"
 
@@ -41,15 +41,21 @@ def classes(name: Name) -> int | None:
 
 
 def from_file(
-    module: nn.Module, name: Name, want: Want, head: str
+    module: nn.Module,
+    name: Name,
+    want: Want,
+    head: str,
+    *,
+    adapt: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Load the file that a name gives into a module built for it.
 
     head: path of the module's own head; a file whose header says `num_classes` 0 has none.
+    adapt: from the names in a published file to those of the module.
     Returns the digest of the file, the weights that stay random, and what was found, in words.
     """
     path = Path(str(name.weights)).expanduser()
-    tensors = read_weights(path)
+    tensors = adapt(read_weights(path))
     headless = (f"{head}.",) if classes(name) == 0 and head else ()
     match = load_weights(
         module,
@@ -65,9 +71,39 @@ def from_file(
     return file_digest(path), match.missing, tuple(words)
 
 
+def fetched(url: str) -> Path:
+    """Where torch keeps what it has fetched from an address."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
 def origin(name: Name, digest: str) -> str:
     """How a network's origin is written."""
     return f"{name}@{digest[:12]}"
+
+
+def unavailable(name: Name, reason: str, error: Exception | None = None) -> str:
+    """The message for published weights that cannot be had.
+
+    reason: a clause; empty: what the error says.
+    """
+    if not reason and error is not None:
+        line = next(iter(str(error).strip().splitlines()), "")[:160]
+        reason = f"and cannot be fetched ({type(error).__name__}: {line})"
+    return (
+        f"the pretrained weights of {name} are not on this machine {reason}; give a file: "
+        f"{name}@weights.safetensors, or start from random weights: {name}@none."
+    )
+
+
+def refuse_headless(name: Name, want: Want, *, headless: bool) -> None:
+    """Raise BadOption if the head that was asked for is one that these weights do not have."""
+    if headless and want.head == "pretrained":
+        raise BadOption(
+            f"{name} has weights without a head (num_classes is 0), so there is no head 'pretrained'; "
+            f"use head 'linear'."
+        )
 
 
 def refuse_kind(name: Name, want: Want) -> None:

@@ -84,7 +84,7 @@ def rebuild(
     """A saved network again, around a fresh module of the person's."""
     preprocess = restore(spec, folder)
     bare = Network(module, tuple(parts[:-1]), parts[-1], (), preprocess, type(module).__name__)
-    paths = [path for path in parts[-1].modules if _weighted(module, path)]
+    paths = list(dict.fromkeys(filter(None, (_before(module, path) for path in parts[-1].modules))))
     made = assemble(
         module,
         want,
@@ -96,6 +96,17 @@ def rebuild(
         parts=parts,
     )
     return replace(made, family=family(module, preprocess.takes))
+
+
+def _before(module: nn.Module, path: str) -> str:
+    """Where a saved head's module sits in a module that has not got its new head yet.
+
+    A pretrained head that was extended is saved as "fc.out"; in the person's own module it is "fc".
+    """
+    known = {name for name, _ in module.named_modules()}
+    while path not in known:
+        path = path.rpartition(".")[0]
+    return path if _weighted(module, path) else ""
 
 
 def _weighted(module: nn.Module, path: str) -> bool:

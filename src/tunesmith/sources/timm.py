@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -14,7 +15,31 @@ from tunesmith.networks.network import Network, Stage, Want, digest
 from tunesmith.networks.preprocess import ImagePreprocess, restore
 from tunesmith.registry import did_you_mean, require
 from tunesmith.sources import Model, Name
-from tunesmith.sources.images import KIND, classes, from_file, obeying, origin, refuse_kind
+from tunesmith.sources.hub import hugging_face
+from tunesmith.sources.images import (
+    KIND,
+    classes,
+    fetched,
+    from_file,
+    obeying,
+    origin,
+    refuse_headless,
+    refuse_kind,
+    unavailable,
+)
+
+WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
+# Arguments of timm.create_model that are said in another way here, or that change what comes back.
+DECIDED: Final = {
+    "pretrained": "leave @WEIGHTS out",
+    "pretrained_cfg": "name the tag behind the dot",
+    "pretrained_cfg_overlay": "name the tag behind the dot",
+    "checkpoint_path": "name the file behind the @",
+    "cache_dir": "set HF_HOME",
+    "features_only": "a classifier is needed",
+    "scriptable": "a classifier in plain PyTorch is needed",
+    "aux_logits": "a classifier with one output is needed",
+}
 
 
 class Timm:
@@ -25,18 +50,13 @@ class Timm:
         timm = require("timm", "timm", "timm/NAME")
         if kind not in ("", KIND):
             return []
-        return [
-            Model(
-                f"timm/{model}",
-                KIND,
-                _data(model),
-                None,
-                _licence(timm, model),
-                _local(timm, model),
-            )
-            for model in timm.list_models(pretrained=True)
-            if pattern in f"timm/{model}"
-        ]
+        found = []
+        for model in timm.list_models(pretrained=True):
+            if pattern in f"timm/{model}":
+                config = timm.get_pretrained_cfg(model)
+                data = model.partition(".")[2] or None  # "in1k", "ft_in22k_in1k", "laion2b" ...
+                found.append(Model(f"timm/{model}", KIND, data, None, config.license, _local(config)))
+        return found
 
     def load(self, name: Name, want: Want) -> Network:
         """Build a network and load its weights."""
@@ -45,6 +65,7 @@ class Timm:
         args = {**name.args, **_sized(name, want)}
         module = _build(name, args, num_classes=classes(name), pretrained=from_hub)
         head = _head(module)
+        refuse_headless(name, want, headless=not head)
         missing: tuple[str, ...] = ()
         words: tuple[str, ...]
         if from_hub:
@@ -108,17 +129,23 @@ def _build(name: Name, args: Mapping[str, Any], *, num_classes: int | None, pret
             f"timm has no model {name.model!r}{did_you_mean(name.model, known) or ';'} "
             f"`tunesmith models --source timm` lists them."
         )
+    tagged = timm.list_models(pretrained=True) if "." in name.model else [name.model]
+    if name.model not in tagged:
+        raise UnknownName(
+            f"timm has no weights {name.model!r}{did_you_mean(name.model, tagged) or ';'} "
+            f"`tunesmith models --source timm {name.model.partition('.')[0]}` lists them."
+        )
+    for argument, instead in DECIDED.items():
+        if args.get(argument):
+            raise BadOption(f"{name}: {argument} cannot be given to timm here: {instead}.")
     width = {} if num_classes is None else {"num_classes": num_classes}
-    try:
-        module: nn.Module = timm.create_model(name.model, pretrained=pretrained, **width, **args)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise BadOption(f"{name}: timm refuses these arguments: {error}") from error
-    except (OSError, RuntimeError) as error:
-        raise ModelUnavailable(
-            f"the pretrained weights of {name} are not on this machine and cannot be fetched "
-            f"({type(error).__name__}: {str(error).splitlines()[0][:160]}); give a file: "
-            f"{name}@weights.safetensors, or start from random weights: {name}@none."
-        ) from error
+    with hugging_face() if pretrained else nullcontext("") as reason:
+        try:
+            module: nn.Module = timm.create_model(name.model, pretrained=pretrained, **width, **args)
+        except (OSError, TypeError, ValueError, AssertionError, RuntimeError) as error:
+            if pretrained and isinstance(error, OSError | RuntimeError):
+                raise ModelUnavailable(unavailable(name, reason, error)) from error
+            raise BadOption(f"{name}: timm refuses these arguments: {error}") from error
     return module
 
 
@@ -149,30 +176,11 @@ def _sized(name: Name, want: Want) -> dict[str, Any]:
     return {"img_size": want.image_size} if config and config.fixed_input_size else {}
 
 
-def _data(model: str) -> str | None:
-    """What the tag behind the dot says: `in1k`, `ft_in22k_in1k`, `laion2b` ..."""
-    return model.partition(".")[2] or None
-
-
-def _licence(timm: Any, model: str) -> str | None:
-    config = timm.get_pretrained_cfg(model)
-    return config.license if config else None
-
-
-def _local(timm: Any, model: str) -> bool:
+def _local(config: Any) -> bool:
+    """Whether the hub's cache holds these weights, or torch's, for the few that lie elsewhere."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = timm.get_pretrained_cfg(model)
-    if not config or not config.hf_hub_id:
-        return False
-    return any(
-        isinstance(
-            try_to_load_from_cache(
-                config.hf_hub_id
-                + ("" if "/" in config.hf_hub_id and not config.hf_hub_id.endswith("/") else model),
-                file,
-            ),
-            str,
-        )
-        for file in ("model.safetensors", "pytorch_model.bin")
-    )
+    if not config.hf_hub_id:
+        return bool(config.url) and fetched(config.url).is_file()
+    files = (config.hf_hub_filename,) if config.hf_hub_filename else WEIGHTS
+    return any(isinstance(try_to_load_from_cache(config.hf_hub_id, file), str) for file in files)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from tunesmith.errors import BadOption, BadWeights, ModelUnavailable
@@ -21,6 +24,7 @@ from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess, resto
 from tunesmith.networks.weights import file_digest, load_weights, read_weights, shortened
 from tunesmith.registry import require
 from tunesmith.sources import Model, Name
+from tunesmith.sources.hub import hugging_face
 from tunesmith.sources.images import KIND as IMAGES
 from tunesmith.sources.images import obeying, origin
 
@@ -42,38 +46,46 @@ class Transformers:
             if find_spec(package) and kind in ("", TEXTS):
                 found.append(Model(f"hf/{name}", TEXTS, "1 billion sentence pairs", 22.7, "Apache-2.0", True))
         if find_spec("huggingface_hub"):
-            from huggingface_hub import scan_cache_dir
-            from huggingface_hub.errors import CacheNotFound
-
-            try:
-                repositories = scan_cache_dir().repos
-            except CacheNotFound:
-                repositories = frozenset()
             found += [
-                Model(f"hf/{r.repo_id}", "", None, None, None, True)
-                for r in repositories
-                if r.repo_type == "model" and not r.repo_id.startswith("timm/")
+                Model(f"hf/{repository}", its, None, None, None, True)
+                for repository, its in _cached().items()
+                if kind in ("", its)
             ]
         return [model for model in found if pattern in model.name]
 
     def load(self, name: Name, want: Want) -> Network:
         """Build a network for texts or images and load its weights."""
-        transformers = _library()
         folder = _folder(name)
+        with nullcontext("") if Path(folder).is_dir() else hugging_face() as reason:
+            return self._loaded(name, folder, want, reason)
+
+    def _loaded(self, name: Name, folder: str, want: Want, reason: str) -> Network:
+        transformers = _library()
         config = _fetched(
-            name, lambda: transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            name, lambda: transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False), reason
         )
         if want.kind == IMAGES:
             return _image_network(transformers, name, folder, config, want)
         tokenizer = _fetched(
             name,
             lambda: transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+            reason,
         )
         pad(tokenizer, config)
+        unknown = sorted(set(name.args) - {"pooling"})
+        if unknown:
+            raise BadOption(
+                f"{name}: the only argument of a model for texts is pooling; found {unknown[0]!r}."
+            )
         pooling = str(name.args.get("pooling") or _sentence_pooling(folder) or OWN)
         if pooling not in (*POOLINGS, OWN):
             raise BadOption(
                 f"{name}: pooling must be one of {', '.join((*POOLINGS, OWN))}; found {pooling!r}."
+            )
+        if pooling != OWN and want.head == "pretrained":
+            raise BadOption(
+                f"{name} is read by pooling ({_reading(pooling)}), so it has no head 'pretrained'; use head "
+                f"'linear', or its own classification class: hf/{name.model}?pooling=own."
             )
         if pooling == OWN and want.head in ("mlp", "conv"):
             raise BadOption(
@@ -81,7 +93,7 @@ class Transformers:
                 f"{want.head!r} name a pooling: hf/{name.model}?pooling=mean."
             )
         module, head, where, missing, words = _text_module(transformers, name, folder, config, pooling, want)
-        preprocess = TextPreprocess(tokenizer, _window(tokenizer, config, folder, want))
+        preprocess = TextPreprocess(tokenizer, _window(module, tokenizer, config, folder, want))
         recipe = {
             "source": "hf",
             "model": name.model,
@@ -113,7 +125,7 @@ class Transformers:
             example, ready = _text_example(preprocess), recipe["pooling"] == OWN
         else:
             assert isinstance(preprocess, ImagePreprocess)
-            module = transformers.AutoModelForImageClassification.from_config(config)
+            module = transformers.AutoModelForImageClassification.from_config(config, dtype=torch.float32)
             head, ready = [_linear_head(module)], False
             example = image_example(preprocess.size, preprocess.argument)
         return assemble(
@@ -127,6 +139,25 @@ class Transformers:
             ready_head=ready,
             parts=parts,
         )
+
+
+def _cached() -> dict[str, str]:
+    """The models in the hub's cache whose weights are there, and what they take, by their files."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
+    found = {}
+    for repository in repositories:
+        files = {file.file_name for revision in repository.revisions for file in revision.files}
+        whole = "config.json" in files and any(f.endswith((".safetensors", ".bin")) for f in files)
+        if repository.repo_type == "model" and whole and not repository.repo_id.startswith("timm/"):
+            images = "preprocessor_config.json" in files and "tokenizer_config.json" not in files
+            found[repository.repo_id] = IMAGES if images else TEXTS
+    return found
 
 
 def pad(tokenizer: Any, config: Any) -> None:
@@ -179,7 +210,8 @@ def _text_module(
             ),
         )
         head = _outside_base(module)
-        _start(module, head)
+        if want.head != "pretrained":
+            _start(module, head)
     else:
         backbone, info = _fetched(
             name,
@@ -198,7 +230,7 @@ def _text_module(
     lost = tuple(
         f"{prefix}{key}"
         for key in sorted(info["missing_keys"])
-        if not f"{prefix}{key}".startswith(tuple(head))
+        if want.head == "pretrained" or not f"{prefix}{key}".startswith(tuple(head))
     )
     if lost and not want.allow_missing:
         raise BadWeights(
@@ -217,20 +249,26 @@ def _text_module(
 
 def _built(transformers: Any, config: Any, pooling: str, want: Want) -> tuple[nn.Module, list[str]]:
     if pooling == OWN:
-        module = transformers.AutoModelForSequenceClassification.from_config(_labelled(config, want))
+        module = transformers.AutoModelForSequenceClassification.from_config(
+            _labelled(config, want), dtype=torch.float32
+        )
         head = _outside_base(module)
-        _start(module, head)
+        if want.head != "pretrained":
+            _start(module, head)
         return module, head
-    backbone = transformers.AutoModel.from_config(config, **_no_pooler(config))
+    backbone = transformers.AutoModel.from_config(config, dtype=torch.float32, **_no_pooler(config))
     return Pooled(backbone, pooling, backbone.config.hidden_size, want.outputs), ["head"]
 
 
 def _labelled(config: Any, want: Want) -> Any:
+    """What the task says of its labels, unless the network's own head is to stay as it is."""
+    config.problem_type = None
+    if want.head == "pretrained":
+        return config
     config.num_labels = want.outputs
     if want.labels:
         config.id2label = dict(enumerate(want.labels))
         config.label2id = {label: i for i, label in enumerate(want.labels)}
-    config.problem_type = None
     if want.dropout and hasattr(config, "classifier_dropout"):
         config.classifier_dropout = want.dropout
     return config
@@ -285,7 +323,8 @@ def _image_network(transformers: Any, name: Name, folder: str, config: Any, want
             ),
         )
         head = _linear_head(module)
-        lost = tuple(k for k in sorted(info["missing_keys"]) if not k.startswith(head))
+        keeps = want.head == "pretrained"
+        lost = tuple(k for k in sorted(info["missing_keys"]) if keeps or not k.startswith(head))
         if lost and not want.allow_missing:
             raise BadWeights(
                 f"the weights of {name} lack {shortened(lost)}; pass --allow-missing to train them."
@@ -296,7 +335,7 @@ def _image_network(transformers: Any, name: Name, folder: str, config: Any, want
             (f"pretrained tensors from {name}",),
         )
     else:
-        module = transformers.AutoModelForImageClassification.from_config(config)
+        module = transformers.AutoModelForImageClassification.from_config(config, dtype=torch.float32)
         head = _linear_head(module)
         where, words = origin(name, "none"), ("random weights, as asked",)
         if name.weights != "none":
@@ -343,7 +382,7 @@ def _image_preprocess(transformers: Any, name: Name, folder: str, config: Any) -
     base = ImagePreprocess(size, size, "bilinear", argument="pixel_values")
     try:
         form = transformers.AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, ImportError):
         if name.weights is None:
             raise ModelUnavailable(
                 f"{name} has no preprocessor_config.json, so its input is unknown."
@@ -353,23 +392,28 @@ def _image_preprocess(transformers: Any, name: Name, folder: str, config: Any) -
     side = int(stated.get("shortest_edge") or stated.get("height") or size)
     crop = dict(getattr(form, "crop_size", None) or {}) if getattr(form, "do_center_crop", False) else {}
     inner = int(crop.get("height") or side)
+    share = getattr(form, "crop_pct", None)
+    if share and not crop and side < 384:  # ConvNeXt's and ResNet's own rule
+        side = int(side / share)
     filters = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+    resample = getattr(form, "resample", None)
+    plain = not getattr(form, "do_normalize", True)
     return replace(
         base,
         size=min(inner, side),
         resize=side,
-        interpolation=filters.get(int(getattr(form, "resample", 2) or 2), "bilinear"),
-        mean=tuple(form.image_mean or (0.5,) * 3),
-        std=tuple(form.image_std or (0.5,) * 3),
+        interpolation=filters.get(2 if resample is None else int(resample), "bilinear"),
+        mean=(0.0,) * 3 if plain else tuple(form.image_mean or (0.5,) * 3),
+        std=(1.0,) * 3 if plain else tuple(form.image_std or (0.5,) * 3),
     )
 
 
-def _window(tokenizer: Any, config: Any, folder: str, want: Want) -> int:
+def _window(module: nn.Module, tokenizer: Any, config: Any, folder: str, want: Want) -> int:
     """How many tokens the network may see: the least of what it can, what it says, and what is asked."""
     limits = [LONGEST if want.max_length is None else want.max_length]
     can = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     if isinstance(can, int) and can > 0:
-        limits.append(can)
+        limits.append(can - _reserved(module))
     if tokenizer.model_max_length < 1_000_000:
         limits.append(tokenizer.model_max_length)
     stated = _beside(folder, "sentence_bert_config.json")
@@ -380,6 +424,14 @@ def _window(tokenizer: Any, config: Any, folder: str, want: Want) -> int:
             f"max_length {want.max_length} is more than this network can read: {min(limits)} tokens."
         )
     return min(limits)
+
+
+def _reserved(module: nn.Module) -> int:
+    """How many positions are never a token's: RoBERTa and its kin count from padding_idx + 1."""
+    for name, m in module.named_modules():
+        if name.endswith("position_embeddings") and getattr(m, "padding_idx", None) is not None:
+            return int(m.padding_idx) + 1
+    return 0
 
 
 def _sentence_pooling(folder: str) -> str | None:
@@ -433,13 +485,26 @@ def _folder(name: Name) -> str:
     return name.model
 
 
-def _fetched(name: Name, load: Any) -> Any:
+def _fetched(name: Name, load: Any, reason: str = "") -> Any:
     try:
         return load()
+    except (SafetensorError, UnpicklingError) as error:
+        line = next(iter(str(error).strip().splitlines()), "")[:160]
+        raise BadWeights(
+            f"the weights of {name} are damaged, were cut short, or hold more than tensors ({line}); "
+            f"they are not loaded. Copy or download them again."
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         line = next(iter(str(error).strip().splitlines()), "")[:200]
         if "trust_remote_code" in str(error):
-            raise BadWeights(f"{name} brings code of its own, which is never run.") from error
+            raise BadWeights(
+                f"{name} brings code of its own, which is never run; name a model of a class that "
+                f"transformers itself has."
+            ) from error
+        if reason:
+            raise ModelUnavailable(
+                f"{name} is not on this machine {reason}; check the name, or name a local folder: hf/./DIR."
+            ) from error
         raise ModelUnavailable(
             f"{name} cannot be loaded: it is not on this machine and cannot be fetched, or it does not serve "
             f"this task ({type(error).__name__}: {line}). Check the name, or name a local folder: hf/./DIR."
