@@ -132,7 +132,7 @@ class Plan:
         """
         try:
             raw = json.loads(text, parse_constant=_no_constant)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadPlan(f"{where} is not JSON: {error}") from error
         if not isinstance(raw, dict):
             raise BadPlan(f"{where} must hold one JSON object, with 'strategy' and 'phases'.")
@@ -161,28 +161,24 @@ class Plan:
 def table(plan: Plan, names: Sequence[str] | None = None) -> str:
     """The plan as a table: a row per phase, a column per stage, `.` for frozen.
 
-    Up to eight stages every learning rate is written; above, a strip with a mark per stage, input
-    first, taller for a higher rate, and the lowest and highest rate of the stages and the head's.
+    Up to eight stages every learning rate is written, if it fits into 100 columns; else a strip with
+    a mark per stage, input first, taller for a higher rate, and the lowest and highest rate of the
+    stages and the head's.
 
-    names: stage names for a heading over the strip.
+    names: of the stages and the head, for a heading.
     """
     width = max(6, *(len(phase.name) for phase in plan.phases))
-    rows = []
-    if plan.stages <= 8:
-        column = 10
-        for phase in plan.phases:
-            cells = "".join(f"{_rate(lr):>{column}}" for lr in phase.lrs)
-            rows.append(f"{phase.name:<{width}} {phase.epochs:>6.3g}{cells}{_parts(phase)}")
-        return "\n".join(rows)
-    if names:
-        rows.append(f"{'':<{width}} epochs  {names[0]} … {names[-2]}, head")
-    for phase in plan.phases:
-        unfrozen = [lr for lr in phase.lrs[:-1] if lr > 0]
-        span = "frozen" if not unfrozen else f"{_rate(min(unfrozen))} … {_rate(max(unfrozen))}"
-        rows.append(
-            f"{phase.name:<{width}} {phase.epochs:>6.3g}  {strip(phase.lrs)}  "
-            f"stages {span}, head {_rate(phase.lrs[-1])}{_parts(phase)}"
-        )
+    cells = [list(names or ()), *([_rate(lr) for lr in phase.lrs] for phase in plan.phases)]
+    column = 2 + max(len(cell) for row in cells for cell in row)
+    if plan.stages <= 8 and width + 7 + column * (plan.stages + 1) <= 100:
+        written = ["".join(f"{cell:>{column}}" for cell in row) for row in cells]
+        heading = written[0]
+    else:
+        written = ["", *(f"  {strip(phase.lrs)}  {_span(phase)}" for phase in plan.phases)]
+        heading = f"  {names[0]} … {names[-2]}, head" if names else ""
+    rows = [f"{'phase':<{width}} epochs{heading}"] if names else []
+    for phase, line in zip(plan.phases, written[1:], strict=True):
+        rows.append(f"{phase.name:<{width}} {phase.epochs:>6.3g}{line}{_parts(phase)}")
     return "\n".join(rows)
 
 
@@ -231,6 +227,8 @@ def with_lrs(phase: Phase, rates: Mapping[int, float]) -> Phase:
 
 def _check_phase(phase: Phase, width: int) -> None:
     where = f"phase {phase.name!r}"
+    if not isinstance(phase.name, str):
+        raise BadPlan(f"{where}: a phase's name is a word.")
     if not _number(phase.epochs) or not 0 < phase.epochs <= 100_000:
         raise BadPlan(f"{where}: epochs must be above 0, found {phase.epochs!r}.")
     if len(phase.lrs) != width or width < 2:
@@ -248,7 +246,7 @@ def _check_phase(phase: Phase, width: int) -> None:
         raise BadPlan(f"{where} freezes every stage and the head: nothing would train.")
     if phase.parts not in PARTS:
         raise BadPlan(f"{where}: parts must be one of {', '.join(PARTS)}, found {phase.parts!r}.")
-    if phase.patience is not None and (not isinstance(phase.patience, int) or phase.patience < 1):
+    if phase.patience is not None and not (_whole(phase.patience) and phase.patience >= 1):
         raise BadPlan(f"{where}: patience counts validations, from 1; found {phase.patience!r}.")
 
 
@@ -269,16 +267,23 @@ def _check_settings(settings: Settings) -> None:
         value = getattr(settings, name)
         if not _number(value) or not low <= value <= high:
             raise BadPlan(f"{words} must lie between {low:g} and {high:g}; found {value!r}.")
-    if not isinstance(settings.batch, int):
+    if not _whole(settings.batch):
         raise BadPlan(f"the batch size is a whole number; found {settings.batch!r}.")
     if settings.clip is not None and (not _number(settings.clip) or settings.clip <= 0):
         raise BadPlan(f"clip is a gradient norm above 0, or nothing; found {settings.clip!r}.")
-    if not isinstance(settings.seed, int) or not 0 <= settings.seed < 2**32:
+    if not _whole(settings.seed) or not 0 <= settings.seed < 2**32:
         raise BadPlan(f"seed is a whole number from 0 to 2**32 - 1; found {settings.seed!r}.")
+    if settings.metric is not None and not isinstance(settings.metric, str):
+        raise BadPlan(f"metric is a name, or nothing; found {settings.metric!r}.")
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number of 400 digits is no float: math.isfinite would overflow.
+    return _whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _refuse_unknown(raw: Mapping[str, Any], form: type, where: str) -> None:
@@ -298,6 +303,13 @@ def _rate(lr: float) -> str:
         return "."
     short, exact = f"{lr:.0e}", f"{lr:.2e}"
     return short if math.isclose(float(short), lr, rel_tol=1e-3) else _trim(exact)
+
+
+def _span(phase: Phase) -> str:
+    """The lowest and the highest rate of the stages, and the head's."""
+    unfrozen = [lr for lr in phase.lrs[:-1] if lr > 0]
+    edges = dict.fromkeys(_rate(lr) for lr in (min(unfrozen), max(unfrozen))) if unfrozen else ["frozen"]
+    return f"stages {' … '.join(edges)}, head {_rate(phase.lrs[-1])}"
 
 
 def _trim(number: str) -> str:

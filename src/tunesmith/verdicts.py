@@ -18,7 +18,7 @@ def sentence(metric: str, ours: Score, baseline: str, theirs: Score, gap: Score,
     if gap.low > 0:
         outcome = "better"
     elif gap.high < 0:
-        outcome = "worse: fine-tuning did harm"
+        outcome = "worse"
     else:
         outcome = "no difference proven"
     return (

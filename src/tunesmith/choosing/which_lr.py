@@ -34,7 +34,7 @@ class Defaults:
 # Touvron et al. 2022 (arXiv:2204.07118) for "vit"; Devlin et al. 2018 (arXiv:1810.04805) and Mosbach
 # et al. 2020 (arXiv:2006.04884) for "text".
 DEFAULTS: Final[Mapping[str, Defaults]] = {
-    "cnn": Defaults(1e-3, 3e-4, 1e-4, 1.0, 1e-4, 0.05, "cosine", {"sgd": 0.5, "adam": 5e-3, "adamw": 5e-3}),
+    "cnn": Defaults(3e-3, 3e-4, 1e-4, 1.0, 1e-4, 0.05, "cosine", {"sgd": 0.5, "adam": 5e-3, "adamw": 5e-3}),
     "convnext": Defaults(
         1e-3, 2e-4, 1e-4, 0.9, 0.05, 0.05, "cosine", {"sgd": 0.5, "adam": 4e-3, "adamw": 4e-3}
     ),

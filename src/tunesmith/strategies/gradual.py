@@ -6,7 +6,7 @@ import math
 
 from tunesmith.errors import BadPlan
 from tunesmith.plan import Phase, Plan
-from tunesmith.strategies.rates import frozen
+from tunesmith.strategies.rates import decayed, frozen
 
 SPREAD = 100.0  # the largest ratio between the rates of the first and the last stage, as fastai's slices
 
@@ -38,7 +38,7 @@ def plan(
     stage 1     1         .   2.5e-04     5e-04     1e-03
     stage 0     1  1.25e-04   2.5e-04     5e-04     1e-03
     """
-    if epochs < 2:
+    if not 2 <= epochs < math.inf:
         raise BadPlan(
             f"gradual unfreezing needs at least 2 epochs, one for the head and one for the stages; "
             f"found {epochs:g}. Pass epochs=2 or more, or strategy='full'."
@@ -50,10 +50,11 @@ def plan(
         raise BadPlan(f"factor divides the rate from group to group, so it is at least 1; found {factor}.")
     head = lr if head_lr is None else head_lr
     start = lr / factor if head_lr is None else lr
+    kept = decayed(1.0, stages, decay)
     lrs = []
     for i in range(stages):
         group = group_of(i, stages, groups)
-        lrs.append(start / factor ** (groups - 1 - group) * decay ** (stages - 1 - i))
+        lrs.append(start / factor ** (groups - 1 - group) * kept[i])
     phases = []
     for unfrozen in range(groups + 1):
         bottom = math.ceil((groups - unfrozen) * stages / groups)
@@ -79,7 +80,7 @@ def shares(epochs: float, phases: int) -> list[float]:
     >>> shares(10, 4), shares(4.5, 2)
     ([2.0, 2.0, 3.0, 3.0], [2.25, 2.25])
     """
-    if epochs != int(epochs):
+    if not float(epochs).is_integer():
         return [epochs / phases] * phases
     each, extra = divmod(int(epochs), phases)
     return [float(each + (i >= phases - extra)) for i in range(phases)]

@@ -32,7 +32,7 @@ def plan(
     if not 0 < probe < 1:
         raise BadPlan(f"probe is the head's share of the epochs, between 0 and 1; found {probe!r}.")
     first = epochs * probe
-    if epochs == int(epochs) and epochs >= 2:
+    if float(epochs).is_integer() and epochs >= 2:
         first = min(max(round(first), 1), int(epochs) - 1)
     head = lr if head_lr is None else head_lr
     return Plan(

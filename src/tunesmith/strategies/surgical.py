@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from tunesmith.errors import BadPlan
 from tunesmith.plan import Phase, Plan
+from tunesmith.strategies.rates import decayed
 
 
 def plan(
@@ -37,6 +38,6 @@ def plan(
     if wanted[0] < 0 or wanted[-1] >= stages:
         raise BadPlan(f"unfreeze={wanted} names a stage that is not there: they go from 0 to {stages - 1}.")
     head = lr if head_lr is None else head_lr
-    lrs = [lr * decay ** (stages - 1 - i) if i in wanted else 0.0 for i in range(stages)]
+    lrs = [rate if i in wanted else 0.0 for i, rate in enumerate(decayed(lr, stages, decay))]
     name = "stage " + ", ".join(str(i) for i in wanted)
     return Plan("surgical", (Phase(name, epochs, (*lrs, head), parts, patience),))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.errors import BadData
 from tunesmith.tasks.task import Labels
 
 
@@ -25,8 +26,11 @@ def example_weights(dataset: Any, labels: Labels, balance: str) -> np.ndarray | 
     """How much each training example counts in the loss, float64 [N] of mean 1; None: all the same.
 
     The person's own `weight` column and `balance="weights"` multiply.
+    Raises BadData if every weight is 0.
     """
     own = np.asarray(dataset["weight"], dtype=float) if "weight" in dataset.column_names else None
+    if own is not None and not own.any():
+        raise BadData("every training example has the weight 0, so there is nothing to learn from.")
     if balance != "weights":
         return None if own is None else own / own.mean()
     index = {name: i for i, name in enumerate(labels.names)}

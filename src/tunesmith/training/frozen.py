@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
 
 from tunesmith.errors import FrozenMoved
 from tunesmith.networks.network import Network, digest, refuse_ties
@@ -38,6 +41,30 @@ def modes(network: Network, phase: Phase, *, batch_norm: str) -> None:
         for module in network.module.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+@contextmanager
+def norms_at_rest(network: Network, size: int) -> Iterator[None]:
+    """For a batch of one example BatchNorm stands in eval mode: one example has no statistics."""
+    moving = _moving_norms(network) if size == 1 else []
+    for norm in moving:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in moving:
+            norm.train()
+
+
+def moving_statistics(network: Network) -> list[Tensor]:
+    """Running means and variances of the BatchNorm layers that stand in train mode."""
+    found = [t for m in _moving_norms(network) for t in (m.running_mean, m.running_var)]
+    return [tensor for tensor in found if tensor is not None]
+
+
+def _moving_norms(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:
+    norms = [m for m in network.module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return [m for m in norms if m.training]
 
 
 def fingerprints(network: Network, phase: Phase) -> dict[int, str]:

@@ -54,29 +54,46 @@ def ridge(features: np.ndarray, targets: np.ndarray, classes: int) -> Ridge:
     Y = np.eye(classes)[targets]
     bias = Y.mean(0)
     Y = Y - bias
-    if X.shape[1] <= N:
-        values, V = np.linalg.eigh(X.T @ X)
-        Z = X @ V  # columns scaled by the singular values
-    else:
-        values, U = np.linalg.eigh(X @ X.T)
-        values = np.clip(values, 0, None)
-        V = X.T @ (U / np.sqrt(np.maximum(values, 1e-12 * max(values.max(), 1e-30))))
-        Z = U * np.sqrt(values)
-    values = np.clip(values, 0, None)
-    ZY, Z2 = Z.T @ Y, Z * Z
+    Z, values, V = decomposed(X)
     best: tuple[float, float, np.ndarray] | None = None
     for penalty in (N * lam for lam in LAMBDAS):
-        shrunk = 1 / (values + penalty)
-        fitted = Z @ (shrunk[:, None] * ZY)
-        leverage = Z2 @ shrunk + 1 / N
-        loo = Y - (Y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
+        loo = left_out(Z, values, Y, penalty)
         error = float(((Y - loo) ** 2).mean())
         if best is None or error < best[0]:
             best = error, penalty, loo
     assert best is not None
     _, penalty, loo = best
-    weights = V @ ((1 / (values + penalty))[:, None] * ZY)
+    weights = V @ ((Z.T @ Y) / (values + penalty)[:, None])
     return Ridge(mean, scale, weights, bias, _sharpness(loo + bias, targets), penalty / N)
+
+
+def decomposed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Z, values and V with X = Z Vᵀ and Zᵀ Z = diag(values), by the smaller of XᵀX and XXᵀ.
+
+    features: X, [N, D]; R is the smaller of N and D. Returns [N, R], [R] from 0 on, [D, R].
+    """
+    X = features
+    N, D = X.shape
+    if D <= N:
+        values, V = np.linalg.eigh(X.T @ X)
+        return X @ V, np.clip(values, 0, None), V
+    values, U = np.linalg.eigh(X @ X.T)
+    values = np.clip(values, 0, None)
+    V = X.T @ (U / np.sqrt(np.maximum(values, 1e-12 * max(values.max(), 1e-30))))
+    return U * np.sqrt(values), values, V
+
+
+def left_out(rotated: np.ndarray, values: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """What a ridge fitted to all other examples says of each one, [N, K].
+
+    rotated, values: Z and values of centered features, as `decomposed` gives them.
+    targets: [N, K], centered; the intercept is fitted anew, and not punished, each time.
+    """
+    Z, Y = rotated, targets
+    shrunk = 1 / (values + penalty)
+    fitted = Z @ (shrunk[:, None] * (Z.T @ Y))
+    leverage = (Z * Z) @ shrunk + 1 / len(Z)
+    return Y - (Y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]  # type: ignore[no-any-return]
 
 
 def head_features(

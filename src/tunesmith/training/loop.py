@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, Diverged
+from tunesmith.errors import BadOption, Diverged, UnknownName
 from tunesmith.networks.augment import augmentation
 from tunesmith.networks.network import Network
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.plan import Phase, Plan, fits
+from tunesmith.registry import did_you_mean
 from tunesmith.tasks.task import Batch, Labels, Task
-from tunesmith.training import frozen
+from tunesmith.training import frozen, processes
 from tunesmith.training.balance import example_weights, sampling_shares
 from tunesmith.training.batches import ahead, epoch_order, examples, measured
 from tunesmith.training.devices import accelerator_for
@@ -129,7 +131,7 @@ class Training:
         self.labels = labels or task.labels(data)
         self.time_limit = time_limit
         self.settings = plan.settings
-        self.metric = self.settings.metric or task.metric
+        self.metric = self._known(self.settings.metric or task.metric)
         self.accelerator = accelerator_for(device, self.settings.precision)
         network.module.to(self.accelerator.device)
         self.progress = Progress()
@@ -173,6 +175,7 @@ class Training:
         network, settings = self.network, self.settings
         frozen.apply(network, phase, batch_norm=self._batch_norm())
         before = frozen.fingerprints(network, phase)
+        self._complete_best()
         optimizer = optimizer_for(network, phase, settings)
         self._optimizer = optimizer
         if self._resumed is not None:
@@ -182,9 +185,10 @@ class Training:
         prepared = self.accelerator.prepare_optimizer(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
-        wrapped = self._wrapped()
         per_epoch = math.ceil(len(self.data.train) / settings.batch)
         steps = max(1, round(phase.epochs * per_epoch))
+        share = partial(factor, steps=steps, schedule=settings.schedule, warmup=settings.warmup)
+        set_rates(optimizer, share(max(progress.phase_steps - 1, 0)))
         count = sum(p.numel() for p in trainable(network, phase).values())
         yield PhaseStart(index, phase, steps, count)
         stopped = self._patience(phase)
@@ -200,17 +204,9 @@ class Training:
             )
             rest = order[progress.step :][: steps - progress.phase_steps]
             for rows, batch in zip(rest, ahead(self._collate, [self._mine(r) for r in rest]), strict=True):
-                set_rates(
-                    optimizer,
-                    factor(
-                        progress.phase_steps,
-                        steps,
-                        schedule=settings.schedule,
-                        warmup=settings.warmup,
-                    ),
-                )
+                set_rates(optimizer, share(progress.phase_steps))
                 pieces = progress.pieces
-                loss = self._step(wrapped, prepared, batch.to(self.accelerator.device), len(rows))
+                loss = self._step(prepared, batch.to(self.accelerator.device), len(rows))
                 self._count(loss, phase)
                 if progress.pieces != pieces:
                     yield Halved(progress.pieces, settings.batch)
@@ -231,12 +227,19 @@ class Training:
             progress.ended = "plan"
         yield PhaseEnd(index, phase, stopped)
 
-    def _step(self, network: Network, optimizer: Any, batch: Batch, rows: int) -> float:
-        """Forward, backward, step; in pieces where memory runs out. Returns the batch's loss."""
+    def _step(self, optimizer: Any, batch: Batch, rows: int) -> float:
+        """Forward, backward, step; in pieces where memory runs out. Returns the batch's loss.
+
+        batch: this process's share of the `rows` examples of the step.
+        """
+        world, process = self.accelerator.num_processes, self.accelerator.process_index
+        if world > 1:  # a snapshot holds the main process's random state only, so every step draws anew
+            torch.manual_seed((self.settings.seed * 1_000_003 + self.progress.steps) * world + process)
         if self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
         start, values = random_tensors(), random_values()
         accelerator = self.accelerator
+        idle = process >= rows  # and its one example is another process's
 
         def attempt(pieces: int) -> float:
             if pieces != self.progress.pieces:
@@ -244,15 +247,15 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
             total = 0.0
             for piece in batch.parts(pieces):
-                with accelerator.autocast():
-                    loss = self.task.loss(network, piece)
-                # Processes average their gradients; this makes it the mean over all their examples.
-                share = piece.size * accelerator.num_processes / rows
+                with accelerator.autocast(), frozen.norms_at_rest(self.network, piece.size):
+                    loss = self.task.loss(self.network, piece)
+                share = 0.0 if idle else piece.size / rows
                 accelerator.backward(loss * share)
-                total += float(loss.detach()) * piece.size / batch.size
+                total += float(loss.detach()) * share
             return total
 
-        loss, self.progress.pieces = pieces_that_fit(attempt, batch.size, self.progress.pieces)
+        own, self.progress.pieces = pieces_that_fit(attempt, batch.size, self.progress.pieces)
+        loss = self._together(optimizer, own)
         if not math.isfinite(loss):
             raise Diverged(self._blame(f"the loss became {loss}"))
         if self.settings.clip is not None:
@@ -262,6 +265,18 @@ class Training:
                 raise Diverged(self._blame("the gradient became infinite or NaN"))
         optimizer.step()
         return loss
+
+    def _together(self, optimizer: Any, own: float) -> float:
+        """Add up gradients and loss over the processes; what BatchNorm counts becomes their mean."""
+        if self.accelerator.num_processes == 1:
+            return own
+        loss = torch.tensor(own, device=self.accelerator.device)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        statistics = frozen.moving_statistics(self.network)
+        for tensor in statistics:
+            tensor.div_(self.accelerator.num_processes)
+        processes.add_up([loss, *(p.grad for p in parameters if p.grad is not None), *statistics])
+        return float(loss)
 
     def _count(self, loss: float, phase: Phase) -> None:
         progress = self.progress
@@ -284,7 +299,7 @@ class Training:
 
     def _validate(self, phase: Phase, optimizer: torch.optim.Optimizer) -> EpochEnd:
         progress = self.progress
-        answers = predict(
+        predictions = predict(
             self.network,
             self.task,
             self.data.valid,
@@ -292,10 +307,11 @@ class Training:
             batch=2 * self.settings.batch,
             lengths=self.lengths["valid"],
             autocast=self.accelerator.autocast,
+            shared=True,
         )
         frozen.modes(self.network, phase, batch_norm=self._batch_norm())
         targets = self.task.targets(self.data.valid, self.labels)
-        scores = self.task.score(self.task.outcomes(answers.predictions, targets), self.labels)
+        scores = self.task.score(self.task.outcomes(predictions, targets), self.labels)
         self._clock()
         progress.epoch += 1
         row = {
@@ -303,17 +319,19 @@ class Training:
             "epoch": progress.epoch,
             "steps": progress.steps,
             "train_loss": progress.loss_sum / max(progress.loss_count, 1),
-            "valid_loss": answers.loss,
-            **{name: value for name, value in scores.items() if "/" not in name},
+            "valid_loss": scores.get("log_loss"),
+            **{n: value for n, value in scores.items() if "/" not in n and n != "log_loss"},
             "lr": max(group["lr"] for group in optimizer.param_groups),
             "seconds": round(progress.elapsed, 3),
         }
         progress.history.append(row)
         progress.step, progress.loss_sum, progress.loss_count = 0, 0.0, 0
+        loss = scores.get("log_loss", 0.0)
+        if not math.isfinite(loss):
+            raise Diverged(self._blame(f"the validation loss became {loss}"))
         score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
         if self.metric.endswith("loss"):
             score = -scores[self.metric]
-        loss = answers.loss if answers.loss is not None else 0.0
         mark = {"score": score, "loss": loss, "phase": progress.phase, "epoch": progress.epoch}
         progress.stale = 0 if _better(mark, progress.phase_best) else progress.stale + 1
         if _better(mark, progress.phase_best):
@@ -337,17 +355,17 @@ class Training:
         share = np.array_split(rows, world)[self.accelerator.process_index]
         return share if len(share) else rows[:1]
 
-    def _wrapped(self) -> Network:
-        """The network as the processes share it: each phase trains other weights, so each wraps anew."""
-        if self.accelerator.num_processes == 1:
-            return self.network
-        return replace(self.network, module=self.accelerator.prepare_model(self.network.module))
-
     def _moved(self) -> dict[str, Tensor]:
         """Weights and buffers of every stage that has been unfrozen so far."""
         phases = self.plan.phases[: self.progress.phase + 1]
         parts = [i for i in range(len(self.network.parts)) if any(p.lrs[i] > 0 for p in phases)]
         return {name: t for i in parts for name, t in self.network.tensors(i).items()}
+
+    def _complete_best(self) -> None:
+        """What a phase will move for the first time belongs to the best network as it still is."""
+        if self.best:
+            still = {n: t for n, t in self._moved().items() if n not in self.best}
+            self.best = self.best | {n: t.detach().cpu().clone() for n, t in still.items()}
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         if tensors:
@@ -358,6 +376,17 @@ class Training:
         self.best = dict(snapshot.tensors["best"])
         self._load(dict(snapshot.tensors["weights"]))
         self._began = time.monotonic() - self.progress.elapsed
+
+    def _known(self, metric: str) -> str:
+        valid = self.data.valid
+        _, answers = self.task.trivial(self.labels, len(valid))
+        outcomes = self.task.outcomes(answers, self.task.targets(valid, self.labels))
+        known = self.task.score(outcomes, self.labels)
+        if metric not in known:
+            plain = [name for name in known if "/" not in name]
+            guess = did_you_mean(metric, known) or f"; there are {', '.join(plain)}."
+            raise UnknownName(f"no metric named {metric!r}{guess}")
+        return metric
 
     def _batch_norm(self) -> str:
         chosen = self.settings.batch_norm
@@ -384,7 +413,7 @@ class Training:
 
     def _late(self) -> bool:
         self._clock()
-        return self.time_limit is not None and self.progress.elapsed > self.time_limit
+        return self.time_limit is not None and processes.any_of(self.progress.elapsed > self.time_limit)
 
     def _blame(self, what: str) -> str:
         phase = self.plan.phases[self.progress.phase]

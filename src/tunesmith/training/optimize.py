@@ -39,10 +39,12 @@ def optimizer_for(network: Network, phase: Phase, settings: Settings) -> torch.o
     parameters. Biases, norms and other vectors are not decayed (Loshchilov & Hutter 2017,
     arXiv:1711.05101, decouple the decay; He et al. 2018, arXiv:1812.01187, spare these).
     """
+    norms = _norm_weights(network.module)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trainable(network, phase).items():
         lr = phase.lrs[network.owner(name)]
-        decay = settings.weight_decay if parameter.ndim >= 2 else 0.0
+        spared = parameter.ndim < 2 or name in norms or name.endswith("bias")
+        decay = 0.0 if spared else settings.weight_decay
         group = groups.setdefault(
             (lr, decay), {"params": [], "names": [], "peak": lr, "lr": lr, "weight_decay": decay}
         )

@@ -19,6 +19,7 @@ from tunesmith.errors import BadRun
 from tunesmith.files import clear_leftovers, whole_folder
 
 KEPT: Final = 2  # checkpoints on disk: the newest, and the one before it
+KINDS: Final = ("weights", "best", "optimizer", "random")
 
 
 @dataclass
@@ -102,25 +103,22 @@ def restore_random(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
 def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
     """Write a snapshot below `folder`, whole or not at all; older ones go, after it stands.
 
-    Each file's SHA-256 is in state.json: tensors that lie in a file are not thereby the right ones.
+    Each file's SHA-256 is in sha256.json: what lies in a file is not thereby what was written.
     """
     from safetensors.torch import save_file
 
-    place = folder / f"step-{snapshot.progress.steps:08d}-{snapshot.progress.phase}-{snapshot.progress.epoch}"
+    progress = snapshot.progress
+    place = folder / f"step-{progress.steps:08d}-{progress.phase:04d}-{progress.epoch:06d}"
     if place.exists():
         shutil.rmtree(place)
     with whole_folder(place) as temporary:
-        digests = {}
         for kind, tensors in snapshot.tensors.items():
             path = temporary / f"{kind}.safetensors"
             save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
-            digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        state = {
-            "progress": asdict(snapshot.progress),
-            "random": snapshot.randoms,
-            "sha256": digests,
-        }
+        state = {"progress": asdict(progress), "random": snapshot.randoms}
         (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        digests = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
+        (temporary / "sha256.json").write_text(json.dumps(digests), encoding="utf-8")
     for old in checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return place
@@ -150,17 +148,20 @@ def _read(place: Path) -> Snapshot:
     from safetensors.torch import load_file
 
     try:
+        digests = json.loads((place / "sha256.json").read_text(encoding="utf-8"))
+        for name, digest in digests.items():
+            if _digest(place / name) != digest:
+                raise BadRun(f"{place / name} is damaged: its content is not what was written.")
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         known = {f.name for f in fields(Progress)}
         progress = Progress(**{k: v for k, v in state["progress"].items() if k in known})
-        tensors = {}
-        for name, digest in state["sha256"].items():
-            content = (place / name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != digest:
-                raise BadRun(f"{place / name} is damaged: its content is not what was written.")
-            tensors[name.removesuffix(".safetensors")] = load_file(place / name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tensors = {kind: load_file(place / f"{kind}.safetensors") for kind in KINDS}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, BadRun):
             raise
         raise BadRun(f"the checkpoint {place} is incomplete or damaged: {error}") from error
     return Snapshot(progress, tensors, state["random"])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

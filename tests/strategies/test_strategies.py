@@ -1,0 +1,259 @@
+"""What every strategy promises; and what each promises beside that."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.errors import BadPlan
+from tunesmith.plan import Plan
+from tunesmith.strategies import STRATEGIES
+from tunesmith.strategies.gradual import group_of
+from tunesmith.strategies.gradual import plan as gradual
+from tunesmith.strategies.rates import decayed
+
+EVERY = pytest.mark.parametrize("strategy", STRATEGIES.names())
+STAGES = (1, 2, 3, 7, 18, 60)
+
+
+def options(strategy: str, stages: int) -> dict[str, Any]:
+    """What a strategy needs beside stages, epochs and lr; some of the stages unfrozen, some not."""
+    needed: dict[str, dict[str, Any]] = {
+        "top": {"unfreeze": (stages + 1) // 2},
+        "surgical": {"unfreeze": [0, stages // 2]},
+    }
+    return needed.get(strategy, {})
+
+
+def made(strategy: str, stages: int = 7, epochs: float = 6, lr: float = 1e-4, **more: Any) -> Plan:
+    plan: Plan = STRATEGIES.load(strategy)(stages, epochs, lr, **options(strategy, stages), **more)
+    return plan
+
+
+@EVERY
+@pytest.mark.parametrize("stages", STAGES)
+def test_there_is_a_rate_for_every_stage_and_the_head(strategy: str, stages: int) -> None:
+    plan = made(strategy, stages)
+    assert plan.strategy == strategy
+    assert {len(phase.lrs) for phase in plan.phases} == {stages + 1}
+
+
+@EVERY
+@pytest.mark.parametrize("epochs", [2, 3, 5, 17, 2.5, 3.99])
+def test_the_phases_epochs_sum_to_what_was_asked(strategy: str, epochs: float) -> None:
+    plan = made(strategy, epochs=epochs)
+    assert plan.epochs == pytest.approx(epochs, abs=1e-9)
+    if epochs == int(epochs):
+        assert all(phase.epochs == int(phase.epochs) for phase in plan.phases)
+
+
+@EVERY
+@pytest.mark.parametrize("stages", STAGES)
+def test_the_head_trains_in_every_phase(strategy: str, stages: int) -> None:
+    assert all(phase.lrs[-1] > 0 for phase in made(strategy, stages).phases)
+
+
+@EVERY
+@pytest.mark.parametrize("decay", [1.0, 0.8])
+@pytest.mark.parametrize("stages", STAGES)
+def test_rates_never_rise_towards_the_input(strategy: str, decay: float, stages: int) -> None:
+    for phase in made(strategy, stages, head_lr=1e-3, decay=decay).phases:
+        unfrozen = [lr for lr in phase.lrs if lr > 0]
+        assert unfrozen == sorted(unfrozen)
+
+
+@EVERY
+def test_no_stage_is_frozen_again(strategy: str) -> None:
+    plan = made(strategy)
+    for earlier, later in pairwise(plan.phases):
+        assert all(after > 0 for before, after in zip(earlier.lrs, later.lrs, strict=True) if before > 0)
+
+
+@EVERY
+def test_no_rate_is_above_what_was_asked(strategy: str) -> None:
+    for phase in made(strategy, lr=1e-4, head_lr=1e-3).phases:
+        assert max(phase.lrs[:-1], default=0) <= 1e-4
+        assert phase.lrs[-1] in (1e-3, 1e-4)
+
+
+@EVERY
+def test_without_a_rate_of_its_own_the_head_takes_the_stages_rate(strategy: str) -> None:
+    assert all(phase.lrs[-1] == 1e-4 for phase in made(strategy).phases)
+
+
+@EVERY
+def test_decay_lowers_each_stage_against_the_one_above(strategy: str) -> None:
+    """Compared with the same plan without decay: stage i keeps decay ** (stages - 1 - i) of its rate."""
+    plain, lowered = made(strategy), made(strategy, decay=0.5)
+    for before, after in zip(plain.phases, lowered.phases, strict=True):
+        expected = [lr * 0.5 ** (6 - i) for i, lr in enumerate(before.lrs[:-1])]
+        assert after.lrs[:-1] == pytest.approx(expected)
+        assert after.lrs[-1] == before.lrs[-1]
+
+
+@EVERY
+def test_patience_reaches_every_phase(strategy: str) -> None:
+    assert {phase.patience for phase in made(strategy, patience=3).phases} == {3}
+    assert {phase.patience for phase in made(strategy).phases} == {None}
+
+
+@EVERY
+def test_parts_reach_every_phase_in_which_a_stage_trains(strategy: str) -> None:
+    if "parts" not in inspect.signature(STRATEGIES.load(strategy)).parameters:
+        assert strategy == "linear_probe"  # no stage trains
+        return
+    phases = made(strategy, parts="norm").phases
+    assert {phase.parts for phase in phases if any(phase.lrs[:-1])} == {"norm"}
+
+
+@EVERY
+@pytest.mark.parametrize("epochs", [0, -1, math.nan, math.inf])
+def test_epochs_that_cannot_be_are_refused(strategy: str, epochs: float) -> None:
+    with pytest.raises(BadPlan, match="epochs"):
+        made(strategy, epochs=epochs)
+
+
+@EVERY
+@pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, math.nan])
+def test_a_decay_outside_its_range_is_refused(strategy: str, decay: float) -> None:
+    if strategy == "linear_probe":
+        return  # it takes decay, as all do, and has no use for it
+    with pytest.raises(
+        BadPlan, match="decay is the share of the rate that each stage towards the input keeps"
+    ):
+        made(strategy, decay=decay)
+
+
+@EVERY
+@pytest.mark.parametrize("lr", [-1e-3, math.nan, math.inf, 11.0])
+def test_a_rate_outside_its_range_is_refused(strategy: str, lr: float) -> None:
+    with pytest.raises(BadPlan, match="a learning rate must lie between"):
+        made(strategy, lr=lr)
+
+
+@EVERY
+def test_the_name_in_the_registry_is_the_name_in_the_plan(strategy: str) -> None:
+    assert made(strategy).strategy == strategy
+
+
+@given(st.integers(1, 60), st.integers(2, 40))
+def test_gradual_gives_every_phase_at_least_one_epoch(stages: int, epochs: int) -> None:
+    plan = gradual(stages, epochs, 1e-3)
+    assert min(phase.epochs for phase in plan.phases) >= 1
+    assert plan.epochs == epochs
+
+
+@given(st.integers(1, 60), st.floats(2, 40))
+def test_gradual_gives_every_phase_an_epoch_of_fractions_too(stages: int, epochs: float) -> None:
+    plan = gradual(stages, epochs, 1e-3)
+    assert min(phase.epochs for phase in plan.phases) >= 1
+    assert plan.epochs == pytest.approx(epochs)
+
+
+@given(st.integers(1, 60), st.integers(2, 40))
+def test_gradual_unfreezes_something_in_every_phase_and_all_in_the_last(stages: int, epochs: int) -> None:
+    prefixes = [phase.frozen_prefix for phase in gradual(stages, epochs, 1e-3).phases]
+    assert prefixes[0] == stages
+    assert prefixes[-1] == 0
+    assert all(later < earlier for earlier, later in pairwise(prefixes))
+
+
+@given(st.integers(1, 60), st.integers(2, 40))
+def test_gradual_leaves_the_first_stage_a_hundredth_of_the_last_ones_rate(stages: int, epochs: int) -> None:
+    lrs = gradual(stages, epochs, 1e-3).phases[-1].lrs[:-1]
+    assert lrs[-1] / lrs[0] <= 100 * (1 + 1e-9)
+
+
+def test_gradual_with_four_groups_is_that_of_the_paper() -> None:
+    """Howard & Ruder: one group an epoch, each at 1/2.6 of the rate above it, the head's among them."""
+    found = gradual(stages=3, epochs=4, lr=0.01).phases
+    assert [phase.epochs for phase in found] == [1, 1, 1, 1]
+    assert found[-1].lrs == pytest.approx((0.01 / 2.6**3, 0.01 / 2.6**2, 0.01 / 2.6, 0.01))
+
+
+def test_gradual_gives_the_epochs_left_over_to_the_later_phases() -> None:
+    assert [phase.epochs for phase in gradual(3, 11, 1e-3).phases] == [2, 3, 3, 3]
+    assert [phase.epochs for phase in gradual(60, 7, 1e-3).phases] == [1] * 7
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_groups_are_nearly_equal_and_none_is_empty(stages: int, groups: int) -> None:
+    groups = min(groups, stages)
+    sizes = [sum(group_of(i, stages, groups) == g for i in range(stages)) for g in range(groups)]
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_gradual_needs_two_epochs() -> None:
+    with pytest.raises(
+        BadPlan, match=r"at least 2 epochs, one for the head and one for the stages; found 1\."
+    ):
+        gradual(3, 1, 1e-3)
+
+
+def test_gradual_refuses_a_factor_that_would_raise_rates() -> None:
+    with pytest.raises(
+        BadPlan, match=r"factor divides the rate from group to group, so it is at least 1; found 0\.5"
+    ):
+        gradual(3, 4, 1e-3, factor=0.5)
+
+
+def test_top_trains_the_last_stages() -> None:
+    plan = STRATEGIES.load("top")(5, 3, 1e-4, head_lr=1e-3, unfreeze=2)
+    assert plan.phases[0].lrs == (0.0, 0.0, 0.0, 1e-4, 1e-4, 1e-3)
+    assert plan.phases[0].frozen_prefix == 3
+
+
+@pytest.mark.parametrize("unfreeze", [0, 6, -1])
+def test_top_refuses_stages_that_are_not_there(unfreeze: int) -> None:
+    with pytest.raises(
+        BadPlan, match=rf"unfreeze={unfreeze} asks for more or fewer stages than there are: 1 to 5"
+    ):
+        STRATEGIES.load("top")(5, 3, 1e-4, unfreeze=unfreeze)
+
+
+def test_surgical_trains_the_named_stages_alone() -> None:
+    plan = STRATEGIES.load("surgical")(5, 3, 1e-4, head_lr=1e-3, unfreeze=[3, 1, 3])
+    assert plan.phases[0].lrs == (0.0, 1e-4, 0.0, 1e-4, 0.0, 1e-3)
+    assert plan.phases[0].name == "stage 1, 3"
+
+
+@pytest.mark.parametrize("unfreeze", [[5], [-1], [0, 9]])
+def test_surgical_refuses_stages_that_are_not_there(unfreeze: list[int]) -> None:
+    with pytest.raises(BadPlan, match="names a stage that is not there: they go from 0 to 4"):
+        STRATEGIES.load("surgical")(5, 3, 1e-4, unfreeze=unfreeze)
+
+
+def test_surgical_wants_to_know_which_stages() -> None:
+    with pytest.raises(BadPlan, match=r"needs the stages to train: unfreeze=\[0\], or --unfreeze NAME"):
+        STRATEGIES.load("surgical")(5, 3, 1e-4)
+
+
+def test_lp_ft_trains_the_head_first_and_then_everything_at_the_stages_rate() -> None:
+    head, full = STRATEGIES.load("lp_ft")(2, 10, 1e-4, head_lr=1e-2).phases
+    assert (head.epochs, head.lrs) == (4, (0.0, 0.0, 1e-2))
+    assert (full.epochs, full.lrs) == (6, (1e-4, 1e-4, 1e-4))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(1, [0.4, 0.6]), (2, [1, 1]), (3, [1, 2]), (2.5, [1.0, 1.5])]
+)
+def test_lp_ft_leaves_both_phases_something(epochs: float, expected: list[float]) -> None:
+    assert [p.epochs for p in STRATEGIES.load("lp_ft")(2, epochs, 1e-4).phases] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("probe", [0, 1, -0.5, math.nan])
+def test_lp_ft_refuses_a_share_that_leaves_a_phase_empty(probe: float) -> None:
+    with pytest.raises(BadPlan, match="probe is the head's share of the epochs, between 0 and 1"):
+        STRATEGIES.load("lp_ft")(2, 5, 1e-4, probe=probe)
+
+
+def test_decayed_rates_by_hand() -> None:
+    assert decayed(0.8, 4, 0.5) == (0.1, 0.2, 0.4, 0.8)
+    assert decayed(0.8, 0, 0.5) == ()

@@ -1,0 +1,293 @@
+"""A run is a folder: whatever is reported can be read again, anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+import tunesmith as ts
+from tunesmith.errors import BadRun
+from tunesmith.verbs.reporting import Silent
+
+FRESH = """
+import json, sys
+from tunesmith import Run
+print(json.dumps(Run.open(sys.argv[1]).predict(sys.argv[2:], probabilities=True)))
+"""
+
+
+def fitted(data: Any, **options: Any) -> ts.Run:
+    """A run of a second."""
+    usual = {"model": "timm/test_resnet@none", "image_size": 32, "strategy": "full", "epochs": 1, "batch": 8}
+    run = ts.fit(data, **{**usual, "device": "cpu", "reporter": Silent(), **options})
+    assert run is not None
+    return run
+
+
+def elsewhere(run: Path, place: Path) -> Path:
+    """The run, copied to another place."""
+    return Path(shutil.copytree(run, place / "moved" / "run"))
+
+
+def in_a_fresh_process(run: Path, items: list[str]) -> list[dict[str, Any]]:
+    """What a process that knows nothing but the folder predicts."""
+    answer = subprocess.run(
+        [sys.executable, "-c", FRESH, str(run), *items],
+        capture_output=True,
+        text=True,
+        cwd=run.parent,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert answer.returncode == 0, answer.stderr
+    rows: list[dict[str, Any]] = json.loads(answer.stdout)
+    return rows
+
+
+class Mine(nn.Module):
+    """A person's own network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Any) -> Any:
+        """Images to logits."""
+        return self.head(self.second(self.first(x)).flatten(1))
+
+
+def mine() -> ts.Network:
+    """The person's network as one of ours."""
+    import torch
+
+    torch.manual_seed(0)
+    return ts.network(Mine(), example=torch.zeros(1, 3, 32, 32))
+
+
+@pytest.fixture
+def pairs(photos: Path) -> list[tuple[Path, str]]:
+    """The photos as a list of (path, label)."""
+    return [(path, path.parent.name) for path in sorted(photos.rglob("*.png"))]
+
+
+# From its folder alone
+
+
+def test_a_moved_run_predicts_the_same_in_a_fresh_process(
+    photo_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    items = [str(p) for p in sorted(photos.rglob("*.png"))[::7]]
+    here = ts.Run.open(photo_run).predict(items, probabilities=True)
+    there = in_a_fresh_process(elsewhere(photo_run, tmp_path), items)
+    assert there == here
+    assert len({row["probability"] for row in here}) == len(here)  # or equality would say nothing
+
+
+def test_a_moved_run_on_texts_needs_neither_hub_nor_the_pretrained_folder(
+    reviews: Path, tiny_text: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = tiny_text("bert")
+    run = fitted(reviews, model=f"hf/{folder}", image_size=None, epochs=3, lr=0.01, out=tmp_path / "run")
+    items = ["number 3 was lovely and warm", "dull and cold", "neither here nor there"]
+    here = run.predict(items, probabilities=True)
+    moved = elsewhere(run.folder, tmp_path)
+    folder.rename(tmp_path / "pretrained-no-more")
+    assert in_a_fresh_process(moved, items) == here
+    assert len({row["probability"] for row in here}) == len(here)
+
+
+def test_a_run_predicts_what_it_wrote_for_the_test_split(photo_run: Path, photos: Path) -> None:
+    import pyarrow.parquet as pq
+
+    run = ts.Run.open(photo_run)
+    written = pq.read_table(photo_run / "predictions.parquet").to_pylist()
+    again = run.predict([photos / row["id"] for row in written])
+    assert [row["label"] for row in again] == [row["label"] for row in written]
+    assert [row["probability"] for row in again] == pytest.approx(
+        [r["probability"] for r in written], abs=1e-6
+    )
+
+
+# What can be read again
+
+
+def test_scores_verdict_history_and_plan_can_be_read(photo_run: Path) -> None:
+    run = ts.Run.open(photo_run)
+    assert run.finished
+    assert run.scores["test"]["count"] == 7
+    assert set(run.scores["baselines"]) == {"majority class", "linear probe"}
+    assert run.verdict.startswith("accuracy ")
+    assert [row["phase"] for row in run.history] == ["head", "full"]
+    assert [phase.name for phase in run.plan.phases] == ["head", "full"]
+    assert run.plan.settings.batch == 8
+    assert run.asked["model"] == "timm/test_resnet@none"
+    assert run.manifest["seed"] == 0
+
+
+def test_the_plan_that_people_read_names_stages_and_data(photo_run: Path) -> None:
+    text = (photo_run / "plan.txt").read_text()
+    assert "photos: 48 images in 3 classes" in text
+    assert "layer4" in text
+
+
+def test_a_run_scores_other_data(photo_run: Path, photos: Path) -> None:
+    scores = ts.evaluate(photo_run, photos)
+    assert scores.count == 48
+    assert scores["accuracy"].low <= scores["accuracy"].value <= scores["accuracy"].high
+
+
+def test_scores_of_an_unfinished_run_are_refused_with_the_way_on(photo_run: Path, tmp_path: Path) -> None:
+    run = elsewhere(photo_run, tmp_path)
+    (run / "scores.json").unlink()
+    shutil.rmtree(run / "model")
+    with pytest.raises(BadRun, match="tunesmith resume"):
+        _ = ts.Run.open(run).scores
+    with pytest.raises(BadRun, match="tunesmith resume"):
+        ts.predict(run, ["x.png"])
+
+
+def test_the_same_weights_are_the_same_file(photo_run: Path, photos: Path, tmp_path: Path) -> None:
+    """safetensors orders several metadata keys anew in every file."""
+    from tunesmith.runs import load_model, save_model
+
+    network, task, labels = load_model(photo_run / "model")
+    want = ts.Want("image-classification", 3, labels.names, image_size=32)
+    written = set()
+    for i in range(8):
+        save_model(network, want, task, labels, tmp_path / str(i))
+        written.add((tmp_path / str(i) / "weights.safetensors").read_bytes())
+    assert len(written) == 1
+
+
+def test_latest_leads_to_the_newest_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = fitted(photos)
+    second = fitted(photos)
+    assert first.folder != second.folder
+    assert ts.Run.open("runs/latest").folder == second.folder
+
+
+# A network of one's own
+
+
+def test_a_run_of_a_network_of_ones_own_asks_for_its_code(photos: Path, tmp_path: Path) -> None:
+    run = fitted(photos, model=mine(), image_size=None, lr=0.01, out=tmp_path / "run")
+    items = [photos / "red" / "00.png", photos / "blue" / "00.png"]
+    with pytest.raises(BadRun, match="module=YourNetwork"):
+        ts.Run.open(run.folder).predict(items)
+    opened = ts.Run.open(run.folder, module=Mine())
+    assert {row["label"] for row in opened.predict(items)} <= {"red", "green", "blue"}
+    assert (
+        opened.evaluate(photos).as_dict() == ts.Run.open(run.folder, module=Mine()).evaluate(photos).as_dict()
+    )
+
+
+def test_a_run_of_a_network_of_ones_own_refuses_another_module(photos: Path, tmp_path: Path) -> None:
+    run = fitted(photos, model=mine(), image_size=None, out=tmp_path / "run")
+    with pytest.raises(ts.TunesmithError):
+        ts.Run.open(run.folder, module=nn.Sequential(nn.Flatten(), nn.Linear(3072, 5))).predict(
+            [photos / "red" / "00.png"]
+        )
+
+
+# A run as a model
+
+
+def test_a_run_as_a_model_keeps_its_head_where_the_labels_are_the_same(
+    photo_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    run = fitted(photos, model=str(photo_run), lr=1e-6, head_lr=1e-6, out=tmp_path / "run")
+    before = ts.evaluate(photo_run, photos)["log_loss"].value
+    assert ts.evaluate(run, photos)["log_loss"].value == pytest.approx(before, abs=1e-3)
+
+
+def test_a_run_as_a_model_gets_a_new_head_where_the_labels_are_others(
+    photo_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "two"
+    shutil.copytree(photos / "red", other / "warm")
+    shutil.copytree(photos / "blue", other / "cold")
+    run = fitted(other, model=str(photo_run), strategy="linear_probe", out=tmp_path / "run")
+    assert run.model[2].names == ("cold", "warm")
+    assert set(run.predict([photos / "red" / "00.png"], probabilities=True)[0]) >= {"p(cold)", "p(warm)"}
+    kept = ts.Run.open(photo_run).model[0].module.state_dict()["layer4.0.conv1.weight"]
+    assert run.model[0].module.state_dict()["layer4.0.conv1.weight"].equal(kept)
+
+
+# Data in memory
+
+
+def interrupted(data: Any, folder: Path, **options: Any) -> None:
+    """A run of `data` that was stopped after its first epoch."""
+    from tunesmith.training.loop import EpochEnd
+
+    class Impatient(Silent):
+        def event(self, event: Any) -> None:
+            if isinstance(event, EpochEnd):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(data, out=folder, epochs=3, reporter=Impatient(), **options)
+
+
+def test_pairs_in_memory_are_learned_and_resumed_with_the_data_given_again(
+    pairs: list[tuple[Path, str]], tmp_path: Path
+) -> None:
+    interrupted(pairs, tmp_path / "run")
+    with pytest.raises(BadRun, match=r"data .* came from memory; pass it again"):
+        ts.resume(tmp_path / "run", reporter=Silent())
+    run = ts.resume(tmp_path / "run", data=pairs, reporter=Silent())
+    assert run.finished
+    assert len(run.history) == 3
+    whole = fitted(pairs, epochs=3, out=tmp_path / "whole")
+    assert (run.folder / "model" / "weights.safetensors").read_bytes() == (
+        whole.folder / "model" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_a_run_is_not_resumed_with_other_data_in_memory(
+    pairs: list[tuple[Path, str]], tmp_path: Path
+) -> None:
+    interrupted(pairs, tmp_path / "run")
+    with pytest.raises(BadRun, match="the data are not those"):
+        ts.resume(tmp_path / "run", data=pairs[:-1], reporter=Silent())
+
+
+def test_a_frame_is_learned_resumed_and_predicted(
+    reviews: Path, tiny_text: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.read_csv(reviews)
+    interrupted(frame, tmp_path / "run", model=f"hf/{tiny_text('bert')}", image_size=None)
+    run = ts.resume(tmp_path / "run", data=frame, reporter=Silent())
+    answers = run.predict(frame.drop(columns="label"))
+    assert [row["item"] for row in answers] == list(frame["text"])
+    assert run.evaluate(frame).count == 60
+
+
+def test_a_network_in_memory_is_given_again_to_resume(photos: Path, tmp_path: Path) -> None:
+    interrupted(photos, tmp_path / "run", model=mine(), image_size=None)
+    with pytest.raises(BadRun, match=r"model .* came from memory; pass it again"):
+        ts.resume(tmp_path / "run", reporter=Silent())
+    assert ts.resume(tmp_path / "run", model=mine(), reporter=Silent()).finished
+
+
+def test_a_run_is_resumed_from_another_working_folder(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    interrupted("photos", tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert ts.resume("run", reporter=Silent()).finished
