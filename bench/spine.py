@@ -26,18 +26,18 @@ RESULTS = ROOT / "bench" / "results"
 MINILM = "hf/sentence-transformers/all-MiniLM-L6-v2"
 KERAS = DATA / "weights" / "mobilenetv2_100_keras.safetensors"
 TEXT = {"epochs": 3, "batch": 32, "schedule": "linear", "warmup": 0.1, "weight_decay": 0.01}
-PHOTO = {"image_size": 160, "epochs": 3, "batch": 32}
-WHOLE = {**TEXT, "epochs": 2}  # everything trains: three times the work of an epoch
+PHOTO = {"image_size": 128, "epochs": 3, "batch": 32}
+FEWER = 2000  # training sentences where everything trains: three times the work of a frozen epoch
 
 
-def fitted(data: Path, model: str, **options: Any) -> dict[str, Any]:
+def fitted(data: Any, model: str, **options: Any) -> dict[str, Any]:
     """Scores, history and seconds of one fit."""
     import tunesmith as ts
     from tunesmith.verbs.reporting import Lines
 
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp()) / "run"
-    run = ts.fit(str(data), model=model, out=folder, reporter=Lines(), **options)
+    run = ts.fit(data, model=model, out=folder, reporter=Lines(), **options)
     assert run is not None
     scores = run.scores
     kept = {
@@ -55,6 +55,19 @@ def fitted(data: Path, model: str, **options: Any) -> dict[str, Any]:
     }
     shutil.rmtree(folder.parent)
     return kept
+
+
+def sentences(*, small: bool) -> dict[str, list[tuple[str, str]]]:
+    """sentence-polarity by split; `small`: every third training and validation sentence, all test ones."""
+    from tunesmith.data.read import read
+
+    data = read(str(DATA / "sentence-polarity"), takes="text")
+    found = {}
+    for name, split in data.splits.items():
+        pairs = list(zip(split["item"], split["label"], strict=True))
+        step = max(1, len(data.train) // FEWER) if small and name != "test" else 1
+        found[name] = pairs[::step][:FEWER] if step > 1 else pairs
+    return found
 
 
 def trashnet_probe() -> dict[str, Any]:
@@ -83,57 +96,57 @@ def trashnet_probe() -> dict[str, Any]:
             float(model.score(scaler.transform(X["test"]), y["test"])),
         )
     best = max(found, key=lambda c: found[c][0])
-    ours = fitted(DATA / "trashnet", str(KERAS), strategy="linear_probe", epochs=10)
+    ours = fitted(str(DATA / "trashnet"), str(KERAS), strategy="linear_probe", epochs=10)
     return {**ours, "logistic_regression": {"C": best, "valid": found[best][0], "test": found[best][1]}}
 
 
 def clothing_top() -> dict[str, Any]:
     """The last four stages and the head."""
-    return fitted(DATA / "clothing-small", str(KERAS), strategy="top", unfreeze=4, **PHOTO)
+    return fitted(str(DATA / "clothing-small"), str(KERAS), strategy="top", unfreeze=4, **PHOTO)
 
 
 def clothing_gradual() -> dict[str, Any]:
     """Gradual unfreezing in three phases."""
-    return fitted(DATA / "clothing-small", str(KERAS), strategy="gradual", **PHOTO)
+    return fitted(str(DATA / "clothing-small"), str(KERAS), strategy="gradual", **PHOTO)
 
 
 def polarity_probe() -> dict[str, Any]:
     """Only the head, at 1e-3."""
-    return fitted(DATA / "sentence-polarity", MINILM, strategy="linear_probe", lr=1e-3, **TEXT)
+    return fitted(sentences(small=False), MINILM, strategy="linear_probe", lr=1e-3, **TEXT)
 
 
 def polarity_probe_default() -> dict[str, Any]:
     """Only the head, at the rate that tunesmith takes for texts."""
-    return fitted(DATA / "sentence-polarity", MINILM, strategy="linear_probe", **TEXT)
+    return fitted(sentences(small=False), MINILM, strategy="linear_probe", **TEXT)
 
 
 def polarity_full() -> dict[str, Any]:
     """Every stage and the head, all at 5e-5."""
-    return fitted(DATA / "sentence-polarity", MINILM, strategy="full", lr=5e-5, head_lr=5e-5, **WHOLE)
+    return fitted(sentences(small=True), MINILM, strategy="full", lr=5e-5, head_lr=5e-5, **TEXT)
 
 
 def polarity_full_own() -> dict[str, Any]:
     """The same, the network read by its own class as the Trainer reads it (CLS and pooler)."""
     own = f"{MINILM}?pooling=own"
-    return fitted(DATA / "sentence-polarity", own, strategy="full", lr=5e-5, head_lr=5e-5, **WHOLE)
+    return fitted(sentences(small=True), own, strategy="full", lr=5e-5, head_lr=5e-5, **TEXT)
 
 
 def polarity_gradual() -> dict[str, Any]:
     """Gradual unfreezing, 5e-5 at the top."""
-    return fitted(DATA / "sentence-polarity", MINILM, strategy="gradual", lr=5e-5, head_lr=1e-3, **WHOLE)
+    return fitted(sentences(small=True), MINILM, strategy="gradual", lr=5e-5, head_lr=1e-3, **TEXT)
 
 
 def polarity_trainer_probe() -> dict[str, Any]:
     """The Hugging Face Trainer, base frozen, at 1e-3."""
-    return trainer(frozen=True, lr=1e-3, epochs=TEXT["epochs"])
+    return trainer(frozen=True, lr=1e-3, small=False)
 
 
 def polarity_trainer_full() -> dict[str, Any]:
     """The Hugging Face Trainer, everything at 5e-5."""
-    return trainer(frozen=False, lr=5e-5, epochs=WHOLE["epochs"])
+    return trainer(frozen=False, lr=5e-5, small=True)
 
 
-def trainer(*, frozen: bool, lr: float, epochs: float) -> dict[str, Any]:
+def trainer(*, frozen: bool, lr: float, small: bool) -> dict[str, Any]:
     """transformers' Trainer as its text-classification recipe sets it up."""
     import datasets
     import transformers
@@ -145,7 +158,7 @@ def trainer(*, frozen: bool, lr: float, epochs: float) -> dict[str, Any]:
     began = time.monotonic()
     transformers.set_seed(0)
     folder = _folder(parse(MINILM))
-    data = read(str(DATA / "sentence-polarity"), takes="text")
+    data = read(sentences(small=small), takes="text")
     names = sorted(set(data.train["label"]))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
@@ -167,7 +180,7 @@ def trainer(*, frozen: bool, lr: float, epochs: float) -> dict[str, Any]:
             model=model,
             args=transformers.TrainingArguments(
                 output_dir=place,
-                num_train_epochs=epochs,
+                num_train_epochs=TEXT["epochs"],
                 per_device_train_batch_size=TEXT["batch"],
                 per_device_eval_batch_size=64,
                 learning_rate=lr,
@@ -246,7 +259,7 @@ def write_numbers() -> None:
     shown = [n for n in ("clothing_top", "clothing_gradual") if n in results]
     if shown:
         lines += [
-            "## clothing-small, the same network, 3 epochs, 160 pixels\n",
+            "## clothing-small, the same network, 3 epochs, 128 pixels\n",
             "| strategy | test accuracy | macro-F1 | probe's macro-F1 | difference, paired | seconds |",
             "|---|---|---|---|---|---|",
         ]
@@ -276,7 +289,7 @@ def polarity(results: dict[str, Any]) -> list[str]:
         "## sentence-polarity, all-MiniLM-L6-v2, batches of 32, linear schedule\n",
         "The Trainer reads the network through transformers' own class (CLS and pooler); tunesmith reads a "
         "sentence encoder by its own pooling, the mean, or with `?pooling=own` as the Trainer does. Three "
-        "epochs where the network is frozen, two where it trains.\n",
+        "epochs; where everything trains, on 2,000 of the 7,463 training sentences.\n",
         "| what | rates (stages, head) | test accuracy | against the Trainer, paired | seconds |",
         "|---|---|---|---|---|",
     ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,56 @@ def real() -> Path:
     if not (folder / "weights").is_dir():
         pytest.skip("needs the real data sets and weights, which the project does not ship")
     return folder
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command line gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def tunesmith(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """The command line, in this process: `tunesmith("fit", photos, "--epochs", 1)`."""
+
+    def call(*words: object, stdin: str = "") -> Answer:
+        from tunesmith.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["tunesmith", *(str(word) for word in words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def photo_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run on `photos`; copy it to change it."""
+    import tunesmith as ts
+    from tunesmith.verbs.reporting import Silent
+
+    out = tmp_path_factory.mktemp("runs") / "photos"
+    ts.fit(
+        photos,
+        model="timm/test_resnet@none",
+        image_size=32,
+        epochs=2,
+        batch=8,
+        lr=0.01,
+        device="cpu",
+        out=out,
+        reporter=Silent(),
+    )
+    return out
 
 
 @pytest.fixture(scope="session")

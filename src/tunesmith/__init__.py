@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tunesmith.training.loop import train as train
     from tunesmith.verbs.evaluate import evaluate as evaluate
     from tunesmith.verbs.fit import fit as fit
+    from tunesmith.verbs.looking import models as models
+    from tunesmith.verbs.looking import stages as stages
     from tunesmith.verbs.predict import predict as predict
     from tunesmith.verbs.resume import resume as resume
 
@@ -49,10 +51,12 @@ _HOMES = {
     "evaluate": "tunesmith.verbs.evaluate",
     "fit": "tunesmith.verbs.fit",
     "load": "tunesmith.sources",
+    "models": "tunesmith.verbs.looking",
     "network": "tunesmith.sources.module",
     "predict": "tunesmith.verbs.predict",
     "read": "tunesmith.data.read",
     "resume": "tunesmith.verbs.resume",
+    "stages": "tunesmith.verbs.looking",
     "train": "tunesmith.training.loop",
 }
 

@@ -4,7 +4,7 @@ asked.yaml        what was asked, resolved; `tunesmith fit --config` runs it aga
 manifest.json     hashes of data and weights, versions, hardware, seed, command
 plan.txt, .json   what trained when, and at what rate
 history.jsonl     one line an epoch; log.txt the same in plain lines
-checkpoint/       the newest two: weights that moved, the best ones, optimizer, random state
+checkpoint/       while it trains: weights that moved, the best ones, optimizer, random state
 model/            the result: weights, labels, preprocessing
 scores.json       with intervals, beside the baselines; predictions.parquet: of the test split
 """
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.read import read_items
-from tunesmith.errors import BadData, BadRun
+from tunesmith.errors import BadData, BadOption, BadRun
 from tunesmith.evaluation import Scores, evaluate
 from tunesmith.files import whole_folder, write_whole
 from tunesmith.networks.network import Network, Stage, Want
-from tunesmith.networks.weights import file_digest
+from tunesmith.networks.weights import file_digest, fill
 from tunesmith.plan import Plan
 from tunesmith.registry import did_you_mean
 from tunesmith.tasks import TASKS
@@ -58,9 +58,11 @@ class Run:
         """
         path = Path(folder).expanduser()
         if not (path / "manifest.json").is_file():
-            siblings = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-            guess = did_you_mean(path.name, siblings)
-            raise BadRun(f"no run at {path}: no manifest.json there{guess or '.'}")
+            guess = did_you_mean(path.name, [p.parent.name for p in path.parent.glob("*/manifest.json")])
+            raise BadRun(
+                f"no run at {path}: no manifest.json there"
+                f"{guess or '; name a folder that `tunesmith fit` made, or runs/latest.'}"
+            )
         return Run(path.resolve(), module)
 
     @property
@@ -73,12 +75,20 @@ class Run:
         """What was asked, resolved."""
         import yaml
 
-        return dict(yaml.safe_load((self.folder / "asked.yaml").read_text(encoding="utf-8")))
+        path = self.folder / "asked.yaml"
+        try:
+            return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            raise BadRun(f"{path} is missing or damaged ({type(error).__name__}).") from error
 
     @property
     def manifest(self) -> dict[str, Any]:
         """Hashes, versions, hardware."""
-        return _json(self.folder / "manifest.json")
+        path = self.folder / "manifest.json"
+        manifest = _json(path)
+        if not {"data", "network", "seed"} <= manifest.keys():
+            raise BadRun(f"{path} is incomplete: it does not say which data and network the run is of.")
+        return manifest
 
     @property
     def plan(self) -> Plan:
@@ -166,10 +176,12 @@ class Run:
         return evaluate(task, answers, task.targets(dataset, labels), labels)
 
     def _answers(self, dataset: Any, batch: int, device: str) -> list[Any]:
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise BadOption(f"batch is how many items go at a time, from 1; found {batch!r}.")
         network, task, labels = self.model
         network.module.to(accelerator_for(device, "fp32").device)
         lengths = measured(dataset, network.preprocess)
-        return predict(network, task, dataset, labels, batch=batch, lengths=lengths).predictions
+        return predict(network, task, dataset, labels, batch=batch, lengths=lengths)
 
 
 def save_model(network: Network, want: Want, task: Task, labels: Labels, folder: Path) -> None:
@@ -183,11 +195,9 @@ def save_model(network: Network, want: Want, task: Task, labels: Labels, folder:
             for n, t in network.module.state_dict().items()
             if n in owned
         }
-        save_file(
-            state,
-            temporary / WEIGHTS,
-            metadata={"origin": network.origin, "labels": json.dumps(labels.names)},
-        )
+        # One key alone: safetensors writes several in an order that changes from file to file.
+        told = json.dumps({"origin": network.origin, "labels": labels.names})
+        save_file(state, temporary / WEIGHTS, metadata={"tunesmith": told})
         network.preprocess.save(temporary)
         description = {
             "task": task.name,
@@ -226,7 +236,7 @@ def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Networ
     except (KeyError, TypeError) as error:
         raise BadRun(f"{folder / NETWORK} is incomplete: {error}") from error
     network = _rebuilt(recipe, described, folder, want, parts, module)
-    network.module.load_state_dict(load_file(weights), strict=False)
+    fill(network.module, load_file(weights))
     network.module.eval()
     return network, task, labels
 

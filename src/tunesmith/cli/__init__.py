@@ -21,8 +21,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"\n{stop or 'stopped'}\n")
+    except OSError as error:
+        from tunesmith.cli.drawing import complain
+
+        complain(f"{error.strerror or error}: {error.filename or 'no file is named'}")
+        sys.exit(1)
+    except KeyboardInterrupt:
         sys.exit(130)
 
 

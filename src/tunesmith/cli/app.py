@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -11,43 +12,40 @@ from typing import Annotated, Any
 
 import typer
 
-from tunesmith.cli.options import as_command
+from tunesmith.cli.options import Grouped, Shown, as_command
+from tunesmith.errors import BadOption
 from tunesmith.registry import Registry
 from tunesmith.sources import SOURCES
 from tunesmith.strategies import STRATEGIES
 from tunesmith.tasks import TASKS
 from tunesmith.verbs.evaluate import evaluate
 from tunesmith.verbs.fit import fit
-from tunesmith.verbs.looking import demo, models, preview, stage_rows, stages
+from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
 from tunesmith.verbs.resume import resume
 
+WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
 EXAMPLES = """
+\b
 Examples:
-
-  tunesmith fit photos/ --model timm/mobilenetv2_100 --strategy gradual --epochs 8
-
-  tunesmith fit reviews.csv --target label --model hf/sentence-transformers/all-MiniLM-L6-v2
-
+  tunesmith fit photos/ --model timm/mobilenetv2_100 --strategy gradual
+  tunesmith fit reviews.csv --target label --model hf/bert-base-uncased
   tunesmith predict runs/latest new.jpg another.jpg
-
   tunesmith evaluate runs/latest test/
-
   tunesmith resume runs/latest
 """
 
 app = typer.Typer(
-    help="Fine-tune pretrained networks for images and text, and see honestly whether it helped."
-    + "\n\n"
+    help="Fine-tune pretrained networks for images and text, and see honestly whether it helped.\n\n"
     + EXAMPLES,
-    no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-QUIET = (bool, False, "say nothing but errors.")
-JSON = (bool, False, "one JSON object a line on standard output.")
+QUIET: Shown = (bool, False, "say nothing but errors.")
+LINES: Shown = (bool, False, "one JSON object a line on standard output.")
+ONE: Shown = (bool, False, "as JSON.")
 
 
 def _version(asked: bool) -> None:
@@ -58,198 +56,102 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def top(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 (its callback acts)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version.")
     ] = False,
 ) -> None:
     """Options before the verb."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-def _fit(*, quiet: bool, json: bool, **options: Any) -> None:
-    from tunesmith.cli.drawing import reporter_for
+def _reported(verb: Callable[..., Any]) -> Callable[..., None]:
+    """A verb that tells what it does, in the form that was asked for."""
 
-    run = fit(**options, reporter=reporter_for(quiet=quiet, as_json=json))
-    if run is not None and not json:
-        _next(run.folder, quiet=quiet)
+    def then(*, quiet: bool = False, json: bool = False, **options: Any) -> None:
+        from tunesmith.cli.drawing import reporter_for
 
+        with reporter_for(quiet=quiet, as_json=json) as reporter:
+            verb(**options, reporter=reporter)
 
-def _resume(*, quiet: bool, json: bool, run: str, **_: Any) -> None:
-    from tunesmith.cli.drawing import reporter_for
-
-    done = resume(run, reporter=reporter_for(quiet=quiet, as_json=json))
-    if not json:
-        _next(done.folder, quiet=quiet)
+    return then
 
 
-def _next(folder: Path, *, quiet: bool) -> None:
-    try:
-        shown = folder.relative_to(Path.cwd())
-    except ValueError:
-        shown = folder
-    if not quiet:
-        typer.echo(f"run: {shown}")
-        typer.echo(f"next: tunesmith predict {shown} FILE_OR_TEXT …")
-
-
-def _predict(*, run: str, items: list[str], output: str | None, **options: Any) -> None:
+def _predict(*, run: str, items: list[str] | None = None, output: str | None = None, **options: Any) -> None:
+    check_ending(output)
     found: Any = items
     if not items or items == ["-"]:
+        if sys.stdin.isatty():
+            typer.echo("one text or path a line, please; Ctrl-D ends", err=True)
         found = [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    elif len(items) == 1 and Path(items[0]).exists():
+        if not found:
+            raise BadOption("no items: name some, or give one text or path a line on standard input.")
+    elif len(items) == 1 and items[0] and Path(items[0]).exists():
         found = items[0]
-    rows = predict(run, found, **options)
-    write_rows(rows, output)
+    write_rows(predict(run, found, **options), output)
+
+
+def check_ending(output: str | None) -> None:
+    """Raise BadOption, before anything is predicted, for a file of a kind that cannot be written."""
+    if output and Path(output).suffix.lower() not in WRITTEN:
+        raise BadOption(f"--output takes a file that ends in {', '.join(WRITTEN)}; found {output!r}.")
 
 
 def write_rows(rows: list[dict[str, Any]], output: str | None) -> None:
     """Predictions as a table: CSV on standard output, or a .csv, .tsv, .jsonl or .parquet file."""
-    from tunesmith.errors import BadOption
+    from tunesmith.files import write_whole
 
-    ending = Path(output).suffix.lower() if output else ".csv"
+    if not output:
+        sys.stdout.write(_separated(rows, ","))
+        return
+    ending = Path(output).suffix.lower()
     if ending == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pq.write_table(pa.Table.from_pylist(rows), output)
-        return
-    if ending not in (".csv", ".tsv", ".jsonl"):
-        raise BadOption(f"--output takes .csv, .tsv, .jsonl or .parquet; found {output!r}.")
-    stream = Path(output).open("w", encoding="utf-8", newline="") if output else sys.stdout  # noqa: SIM115
-    try:
-        if ending == ".jsonl":
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        elif rows:
-            writer = csv.DictWriter(
-                stream,
-                list(rows[0]),
-                delimiter="\t" if ending == ".tsv" else ",",
-                lineterminator="\n",
-            )
-            writer.writeheader()
-            writer.writerows(
-                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
-            )
-    finally:
-        if output:
-            stream.close()
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows), buffer)
+        write_whole(Path(output), buffer.getvalue())
+    elif ending == ".jsonl":
+        write_whole(Path(output), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    else:
+        write_whole(Path(output), _separated(rows, "\t" if ending == ".tsv" else ","))
 
 
-def _evaluate(*, json: bool, **options: Any) -> None:
+def _separated(rows: list[dict[str, Any]], delimiter: str) -> str:
+    stream = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter=delimiter, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
+        )
+    return stream.getvalue()
+
+
+def _evaluate(*, json: bool = False, **options: Any) -> None:
+    from tunesmith.verbs.reporting import words
+
     scores = evaluate(**options)
     if json:
-        import json as encoder
-
-        typer.echo(encoder.dumps(scores.as_dict()))
+        _echo_json(scores.as_dict())
         return
-    typer.echo(f"{scores.count:,} examples, 95 % intervals")
-    plain = {name: s for name, s in scores.metrics.items() if "/" not in name}
-    for name, score in plain.items():
-        typer.echo(f"{name.replace('_', ' '):<18} {score}")
+    typer.echo(f"{scores.count:,} examples, with 95 % intervals")
+    for name, score in scores.metrics.items():
+        if "/" not in name:
+            typer.echo(f"  {words(name):<18} {score}")
     classes = [name.partition("/")[2] for name in scores.metrics if name.startswith("recall/")]
     width = max([5, *(len(c) for c in classes)])
-    typer.echo(f"\n{'class':<{width}}  {'precision':<22}{'recall':<22}{'f1':<22}")
+    typer.echo(f"\n{'class':<{width}}  {'precision':<22}{'recall':<22}F1")
     for name in classes:
         cells = "".join(f"{scores[f'{metric}/{name}']!s:<22}" for metric in ("precision", "recall", "f1"))
-        typer.echo(f"{name:<{width}}  {cells}")
+        typer.echo(f"{name:<{width}}  {cells}".rstrip())
 
 
-def _add(
-    name: str,
-    verb: Callable[..., Any],
-    then: Callable[..., Any],
-    *,
-    arguments: tuple[str, ...],
-    epilog: str,
-    extra: dict[str, Any] | None = None,
-) -> None:
-    command = as_command(verb, then, arguments=arguments, extra=extra)
-    summary = (verb.__doc__ or "").strip().splitlines()[0]
-    app.command(name, help=summary, epilog=f"Example: {epilog}")(command)
-
-
-_add(
-    "fit",
-    fit,
-    _fit,
-    arguments=("data",),
-    extra={"quiet": QUIET, "json": JSON},
-    epilog="tunesmith fit photos/ --model timm/mobilenetv2_100 --strategy gradual --epochs 8",
-)
-_add(
-    "resume",
-    resume,
-    _resume,
-    arguments=("run",),
-    extra={"quiet": QUIET, "json": JSON},
-    epilog="tunesmith resume runs/latest",
-)
-_add(
-    "evaluate",
-    evaluate,
-    _evaluate,
-    arguments=("run", "data"),
-    extra={"json": (bool, False, "as one JSON object.")},
-    epilog="tunesmith evaluate runs/latest test/",
-)
-
-
-@app.command(
-    "predict",
-    epilog="Example: tunesmith predict runs/latest new.jpg another.jpg --output answers.csv",
-)
-def predict_command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="the run's folder; runs/latest is the newest one.",
-            metavar="RUN",
-            show_default=False,
-        ),
-    ],
-    items: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="files, folders, texts or a table; none, or -: one text or path a line from standard input.",
-            metavar="[ITEMS]...",
-            show_default=False,
-        ),
-    ] = None,
-    item: Annotated[
-        str | None, typer.Option(help="the column of a table with texts or with paths of images.")
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="names for the columns of a table without header.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="only this split, of data that have splits.")] = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="a column for every class.")] = False,
-    batch: Annotated[int, typer.Option(help="items at a time.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="a .csv, .tsv, .jsonl or .parquet file; by default CSV on standard output.",
-        ),
-    ] = None,
-) -> None:
-    """A run's answers for new items: label and probability."""
-    _predict(
-        run=run,
-        items=items or [],
-        output=output,
-        item=item,
-        columns=columns,
-        split=split,
-        probabilities=probabilities,
-        batch=batch,
-        device=device,
-    )
-
-
-def _stages(*, json: bool, **options: Any) -> None:
+def _stages(*, json: bool = False, **options: Any) -> None:
     network = stages(**options)
     rows = stage_rows(network)
     if json:
@@ -270,21 +172,24 @@ def _stages(*, json: bool, **options: Any) -> None:
         )
 
 
-def _preview(*, json: bool, **options: Any) -> None:
+def _plan(*, json: bool = False, **options: Any) -> None:
     from tunesmith.plan import table
 
-    plan, names = preview(**options)
-    typer.echo(plan.to_json() if json else table(plan, names))
+    made, names = plan(**options)
+    typer.echo(made.to_json() if json else table(made, names))
 
 
-def _models(*, json: bool, **options: Any) -> None:
+def _models(*, json: bool = False, **options: Any) -> None:
     found = models(**options)
     if json:
         from dataclasses import asdict
 
         _echo_json([asdict(model) for model in found])
         return
-    width = max((len(model.name) for model in found), default=5)
+    if not found:
+        typer.echo("no model of that name is known; a part of a name is enough", err=True)
+        return
+    width = max(len(model.name) for model in found)
     typer.echo(f"{'model':<{width}}  {'millions':>8}  local  pretraining data, licence")
     for model in found:
         size = f"{model.parameters:.1f}" if model.parameters else ""
@@ -294,40 +199,53 @@ def _models(*, json: bool, **options: Any) -> None:
         )
 
 
-def _demo(*, quiet: bool, json: bool, **options: Any) -> None:
-    from tunesmith.cli.drawing import reporter_for
-
-    run = demo(**options, reporter=reporter_for(quiet=quiet, as_json=json))
-    if not json:
-        _next(run.folder, quiet=quiet)
-
-
 def _echo_json(thing: Any) -> None:
     typer.echo(json.dumps(thing, ensure_ascii=False, indent=1))
 
 
+def _add(
+    verb: Callable[..., Any],
+    then: Callable[..., Any],
+    example: str,
+    *,
+    arguments: tuple[str, ...] = (),
+    **extra: Shown,
+) -> None:
+    name = verb.__name__
+    app.command(
+        name,
+        cls=Grouped,
+        help=(verb.__doc__ or "").strip().splitlines()[0],
+        epilog=f"\b\nExample: tunesmith {name} {example}",
+    )(as_command(name, verb, then, arguments=arguments, extra=extra))
+
+
 _add(
-    "stages",
-    stages,
-    _stages,
-    arguments=("model",),
-    extra={"json": (bool, False, "as JSON.")},
-    epilog="tunesmith stages torchvision/resnet18@none",
+    fit,
+    _reported(fit),
+    "photos/ --model timm/mobilenetv2_100 --strategy gradual --epochs 8",
+    arguments=("data",),
+    quiet=QUIET,
+    json=LINES,
 )
-app.command(
-    "plan",
-    help="Print the plan that a strategy makes.",
-    epilog="Example: tunesmith plan --strategy gradual --stages 12 --epochs 8",
-)(as_command(preview, _preview, arguments=(), extra={"json": (bool, False, "as JSON, for --plan.")}))
+_add(resume, _reported(resume), "runs/latest", arguments=("run",), quiet=QUIET, json=LINES)
+_add(evaluate, _evaluate, "runs/latest test/", arguments=("run", "data"), json=ONE)
 _add(
-    "models",
-    models,
-    _models,
-    arguments=("pattern",),
-    extra={"json": (bool, False, "as JSON.")},
-    epilog="tunesmith models mobilenet --local",
+    predict,
+    _predict,
+    "runs/latest new.jpg another.jpg --output answers.csv",
+    arguments=("run", "items"),
+    items=(
+        list[str],
+        None,
+        "files, folders, texts or a table; none, or -: one text or path a line from standard input.",
+    ),
+    output=(str, None, f"a file that ends in {', '.join(WRITTEN)}; by default CSV on standard output."),
 )
-_add("demo", demo, _demo, arguments=(), extra={"quiet": QUIET, "json": JSON}, epilog="tunesmith demo")
+_add(stages, _stages, "torchvision/resnet18@none", arguments=("model",), json=ONE)
+_add(plan, _plan, "--strategy gradual --stages 12 --epochs 8", json=(bool, False, "as JSON, for fit --plan."))
+_add(models, _models, "mobilenet --local", arguments=("pattern",), json=ONE)
+_add(demo, _reported(demo), "--epochs 3", quiet=QUIET, json=LINES)
 
 
 def _listing(name: str, what: str, names: Callable[[], list[tuple[str, str]]]) -> None:
@@ -338,7 +256,7 @@ def _listing(name: str, what: str, names: Callable[[], list[tuple[str, str]]]) -
             typer.echo(f"{first:<{width}}  {second}")
 
     command.__name__ = name
-    app.command(name, help=what)(command)
+    app.command(name, help=what, epilog=f"\b\nExample: tunesmith {name}")(command)
 
 
 def _summaries(registry: Registry) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +13,27 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.verbs.reporting import Lines, Reporter, Silent
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tunesmith.runs import Run
     from tunesmith.training.loop import Event
 
 
-def reporter_for(*, quiet: bool, as_json: bool) -> Reporter:
+@contextmanager
+def reporter_for(*, quiet: bool, as_json: bool) -> Iterator[Reporter]:
     """Where a verb tells what it does: a terminal, a file or pipe, a machine, or nobody."""
     if as_json:
-        return Json()
-    if quiet:
-        return Silent()
-    return Live() if sys.stderr.isatty() else Lines()
+        yield Json()
+    elif quiet:
+        yield Silent()
+    elif not sys.stderr.isatty():
+        yield Lines()
+    else:
+        live = Live()
+        try:
+            yield live
+        finally:
+            live.close()  # or the terminal is left without its cursor
 
 
 def complain(message: str) -> None:
@@ -64,23 +75,23 @@ class Json:
         self._write({"finished": str(run.folder), "scores": run.scores})
 
     def _write(self, thing: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(thing, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_finite(thing), ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
 
 class Live(Lines):
     """A bar that moves, a row per epoch above it, and a box at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False)
         self._bar: Any = None
         self._task: Any = None
 
     def say(self, line: str) -> None:
         """A line above the bar."""
-        self.console.print(line, markup=False)
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """A line that is seen."""
@@ -94,19 +105,16 @@ class Live(Lines):
 
     def event(self, event: Event) -> None:
         """Move the bar; write rows."""
-        from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Step
+        from tunesmith.training.loop import PhaseEnd, PhaseStart, Step
 
         if isinstance(event, PhaseStart):
-            self._close()
             super().event(event)
             self._open(event.phase.name, event.steps)
         elif isinstance(event, Step):
             if self._bar:
                 self._bar.update(self._task, completed=event.step, loss=f"{event.loss:.4f}")
-        elif isinstance(event, EpochEnd):
-            self.say(_row(event.row, best=event.best))
         elif isinstance(event, PhaseEnd):
-            self._close()
+            self.close()
             super().event(event)
         else:
             super().event(event)
@@ -115,12 +123,17 @@ class Live(Lines):
         """The closing box: scores, verdict, where it lies, what to do next."""
         from rich.panel import Panel
 
-        from tunesmith.verbs.reporting import outcome
+        from tunesmith.verbs.reporting import leads, outcome
 
-        self._close()
-        self.console.print(
-            Panel(_plain("\n".join(outcome(run))), title="scores on the test split", expand=False)
-        )
+        self.close()
+        said = "\n".join([*outcome(run), "", *leads(run)])
+        self.console.print(Panel(_plain(said), title="result", expand=False))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
 
     def _open(self, name: str, steps: int) -> None:
         from rich.progress import (
@@ -143,16 +156,14 @@ class Live(Lines):
         self._task = self._bar.add_task(_plain(name), total=steps, loss="…")
         self._bar.start()
 
-    def _close(self) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
 
-
-def _row(row: dict[str, Any], *, best: bool) -> str:
-    from tunesmith.verbs.reporting import epoch_line
-
-    return epoch_line(row, best=best)
+def _finite(thing: Any) -> Any:
+    """The same without NaN and infinities, which JSON does not have."""
+    if isinstance(thing, dict):
+        return {key: _finite(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_finite(value) for value in thing]
+    return None if isinstance(thing, float) and not math.isfinite(thing) else thing
 
 
 def _plain(text: str) -> str:

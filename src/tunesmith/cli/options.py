@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
+
+from tunesmith.verbs.options import kind_of
 
 # Options that need a more telling form than their name gives.
 SHORT = {
@@ -17,8 +20,9 @@ SHORT = {
     "out": "-o",
     "quiet": "-q",
     "config": "-c",
+    "output": "-o",
 }
-PANELS = {
+GROUPS = {  # of `fit`; the other verbs have few options
     "What trains": (
         "strategy",
         "epochs",
@@ -63,68 +67,71 @@ PANELS = {
     "The machine": ("precision", "device", "seed", "time_limit", "checkpoint_every", "offline"),
 }
 UNSEEN = {"resume": ("data", "model")}  # parameters that only Python has, beside every verb's reporter
+Shown = tuple[Any, Any, str]  # type, default, help
+
+
+class Grouped(TyperCommand):
+    """A command whose help has its options in groups, each under a heading."""
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the arguments, then group after group."""
+        groups: dict[str, list[Any]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            usual = "Options" if isinstance(parameter, TyperOption) else "Arguments"
+            if record is not None:
+                heading = getattr(parameter, "rich_help_panel", None) or usual
+                groups.setdefault(heading, []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def as_command(
+    name: str,
     verb: Callable[..., Any],
     then: Callable[..., Any],
     *,
-    arguments: tuple[str, ...],
-    extra: dict[str, Any] | None = None,
+    arguments: tuple[str, ...] = (),
+    extra: Mapping[str, Shown] | None = None,
 ) -> Callable[..., Any]:
     """A function for typer whose options are the parameters of `verb`.
 
-    then: called with everything that was given, by name. arguments: parameters that stand without
-    a name. extra: further options, name to (type, default, help).
+    then: called with what was given, by name; the rest keeps the defaults of `verb`.
+    arguments: parameters that stand without a name. extra: further options, and parameters that take
+    another form here.
     """
     helps = described(verb)
-    parameters = []
-    for name, parameter in inspect.signature(verb).parameters.items():
-        if name == "reporter" or name in UNSEEN.get(verb.__name__, ()):
-            continue
-        kind = _kind(str(parameter.annotation), parameter.default)
-        default = None if parameter.default is inspect.Parameter.empty else parameter.default
-        words = helps.get(name, "")
-        panel = next((p for p, names in PANELS.items() if name in names), None)
+    shown: dict[str, Shown] = {
+        n: (kind_of(p), p.default, helps.get(n, ""))
+        for n, p in inspect.signature(verb).parameters.items()
+        if n != "reporter" and n not in UNSEEN.get(name, ())
+    }
+    shown |= extra or {}
+    parameters = [_parameter("context", inspect.Parameter.empty, typer.Context)]
+    for option, (kind, default, words) in shown.items():
         info: Any
-        if name in arguments:
-            required = parameter.default is inspect.Parameter.empty
-            info = typer.Argument(help=words, show_default=False, metavar=name.upper())
-            default = inspect.Parameter.empty if required else default
-        elif kind is bool:
-            info = typer.Option(
-                f"--{name.replace('_', '-')}", help=words, rich_help_panel=panel, show_default=False
-            )
+        if option in arguments:
+            info = typer.Argument(help=words, show_default=False, metavar=option.upper())
         else:
-            flags = [f"--{name.replace('_', '-')}", *([SHORT[name]] if name in SHORT else [])]
-            info = typer.Option(*flags, help=words, rich_help_panel=panel, show_default=default is not None)
-        annotation: Any = kind if kind is bool or default is not None else kind | None
-        if name in arguments and default is inspect.Parameter.empty:
-            annotation = kind
+            flags = [f"--{option.replace('_', '-')}", *([SHORT[option]] if option in SHORT else [])]
+            group = next((g for g, names in GROUPS.items() if option in names and name == "fit"), None)
+            told = default is not None and kind is not bool
+            info = typer.Option(*flags, help=words, rich_help_panel=group, show_default=told)
         parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=default,
-                annotation=Annotated[annotation, info],
-            )
-        )
-    for name, (kind, default, words) in (extra or {}).items():
-        flags = [f"--{name.replace('_', '-')}", *([SHORT[name]] if name in SHORT else [])]
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=default,
-                annotation=Annotated[kind, typer.Option(*flags, help=words, show_default=False)],
-            )
+            _parameter(option, default, Annotated[kind | None if default is None else kind, info])
         )
 
-    def command(**given: Any) -> None:
-        then(**given)
+    def command(context: typer.Context, **given: Any) -> None:
+        sources = {n: context.get_parameter_source(n) for n in given}
+        try:
+            then(**{n: value for n, value in given.items() if getattr(sources[n], "name", "") != "DEFAULT"})
+        except KeyboardInterrupt as stop:
+            typer.echo(f"\n{str(stop) or 'stopped'}", err=True)
+            raise typer.Exit(130) from stop
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__name__ = verb.__name__
+    command.__name__ = name
     return command
 
 
@@ -155,13 +162,5 @@ def described(verb: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def _kind(annotation: str, default: Any) -> Any:
-    """The type that the command line reads; what can be several things is read as text."""
-    if isinstance(default, bool) or annotation == "bool":
-        return bool
-    words = set(re.findall(r"[A-Za-z]+", annotation)) - {"None"}
-    if words <= {"int"}:
-        return int
-    if words <= {"float", "int"}:
-        return float
-    return str
+def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -51,17 +51,23 @@ class Batch:
     size: int
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """The same batch on a device; from pinned memory where that device is a GPU."""
 
-        def moved(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
+        def moved(tensor: Tensor) -> Tensor:
+            there = tensor.pin_memory() if device.type == "cuda" and not tensor.is_cuda else tensor
+            return there.to(device, non_blocking=True)
 
         inputs: Inputs
         if isinstance(self.inputs, Mapping):
-            inputs = {k: v.to(device, non_blocking=True) for k, v in self.inputs.items()}
+            inputs = {k: moved(v) for k, v in self.inputs.items()}
         else:
-            inputs = self.inputs.to(device, non_blocking=True)
-        return replace(self, inputs=inputs, targets=moved(self.targets), weights=moved(self.weights))
+            inputs = moved(self.inputs)
+        return replace(
+            self,
+            inputs=inputs,
+            targets=None if self.targets is None else moved(self.targets),
+            weights=None if self.weights is None else moved(self.weights),
+        )
 
     def parts(self, pieces: int) -> list[Batch]:
         """The batch cut into so many nearly equal pieces, in order."""

@@ -134,6 +134,8 @@ class Training:
         self.metric = self._known(self.settings.metric or task.metric)
         self.accelerator = accelerator_for(device, self.settings.precision)
         network.module.to(self.accelerator.device)
+        if self.accelerator.device.type == "cuda" and network.preprocess.takes == "image":
+            network.module.to(memory_format=torch.channels_last)  # the layout of bf16 convolutions
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self.lengths = {

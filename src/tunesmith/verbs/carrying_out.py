@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -21,21 +23,23 @@ from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import difference, evaluate
 from tunesmith.files import clear_leftovers, whole_folder, write_whole
 from tunesmith.networks.network import Network, Want
-from tunesmith.plan import Plan, Settings, table
+from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.runs import Run, load_model, point_latest, save_model
 from tunesmith.sources import load as load_named
 from tunesmith.sources.module import with_head
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
+from tunesmith.training import processes
 from tunesmith.training.batches import measured
+from tunesmith.training.devices import accelerator_for
 from tunesmith.training.heads import head_features, ridge
-from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, Step, Training
+from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.predicting import predict
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
 from tunesmith.verbs.environment import described
-from tunesmith.verbs.options import seconds
-from tunesmith.verbs.reporting import Lines, Reporter, epoch_line, outcome
+from tunesmith.verbs.options import IN_MEMORY, seconds, whole
+from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, outcome, words
 from tunesmith.verdicts import sentence
 
 IMBALANCED = 3.0  # above this ratio of largest to smallest class accuracy hides what happens to the small
@@ -65,23 +69,36 @@ def begin(
     folder: of a run that is resumed; None: a new one is made.
     Returns None after a dry run.
     """
-    say = reporter or Lines()
     _check_early(asked)
-    data, task = read_data(asked, say)
+    say = speaker(reporter)
+    if isinstance(asked["plan"], str | Path):
+        asked = {**asked, "plan": planning.read_plan(asked["plan"])}
+    if asked["plan"] is not None:
+        asked = {**asked, "seed": asked["seed"] or asked["plan"].settings.seed}
+    if folder is None and not asked["dry_run"]:
+        check_place(Path(asked["out"] or "runs/new").expanduser())
+    with processes.main_first():
+        data, task = read_data(asked, say)
     labels = task.labels(data)
-    task = replace(task, label_smoothing=asked["label_smoothing"])  # type: ignore[type-var]
     seed_everything(asked["seed"])
     want = task.want(labels, **{f: asked[f] for f in WANTED})
     network = load_network(asked["model"] or task.model, want)
     for line in (f"network: {network.origin}", *network.loaded):
         say.say(line)
     plan = plan_for(asked, network, data, labels)
+    if folder is None and asked["plan"] is not None:
+        for line in planning.ignored(asked, plan):
+            say.warn(line)
     for line in planning.warnings(plan, network):
         say.warn(line)
-    _say_truncation(network, data, say)
+    task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
+    # What cannot be trained is refused here, before a folder appears.
+    rehearsal = Training(network, task, data, plan, labels=labels, device=asked["device"])
+    _say_truncation(network, data, rehearsal.lengths, say)
     say.say(
-        f"plan: {plan.strategy}, {plan.epochs:g} epochs, batches of {plan.settings.batch}, "
-        f"{plan.settings.optimizer}, {plan.settings.schedule}; kept by {plan.settings.metric} on validation"
+        f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
+        f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
+        f"{words(plan.settings.metric or task.metric)} is kept"
     )
     say.say(table(plan, [part.name for part in network.parts]))
     for note in plan.notes:
@@ -89,7 +106,7 @@ def begin(
     if asked["dry_run"]:
         return None
     if folder is None:
-        folder = make_folder(asked, data, network, plan)
+        folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
     else:
         _same_as_before(folder, data, network)
     return Started(folder, asked, data, task, labels, want, network, plan)
@@ -97,7 +114,7 @@ def begin(
 
 def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter | None) -> Run:
     """Train, or go on training, then score and save."""
-    say = reporter or Lines()
+    say = speaker(reporter)
     folder, network, task, data, labels = (
         started.folder,
         started.network,
@@ -105,29 +122,38 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
         started.data,
         started.labels,
     )
-    baselines = probe(started, say)
-    snapshot, complaints = read_checkpoint(folder / "checkpoint")
-    for line in complaints:
-        say.warn(f"{line} The checkpoint before it is used.")
-    training = Training(
-        network,
-        task,
-        data,
-        started.plan,
-        labels=labels,
-        device=started.asked["device"],
-        time_limit=time_limit,
-        snapshot=snapshot,
-    )
     try:
+        baselines = probe(started, say)
+        snapshot, complaints = read_checkpoint(folder / "checkpoint")
+        for line in complaints:
+            say.warn(f"{line} {'The one before it is used.' if snapshot else 'Training begins anew.'}")
+        if snapshot is not None:
+            say.say(f"going on after {counted(len(snapshot.progress.history), 'epoch')}")
+        training = Training(
+            network,
+            task,
+            data,
+            started.plan,
+            labels=labels,
+            device=started.asked["device"],
+            time_limit=time_limit,
+            snapshot=snapshot,
+        )
         with interruptible() as interrupted:
             _train(training, started, say, interrupted)
+        run = finish(started, training, baselines)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
         raise
-    run = finish(started, training, baselines)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
     say.finished(run)
     return run
+
+
+def speaker(reporter: Reporter | None) -> Reporter:
+    """Who tells what happens: of several processes the main one alone."""
+    return reporter or Lines() if processes.main() else Silent()
 
 
 def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
@@ -148,7 +174,7 @@ def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
     }
     from tunesmith.data.read import read
 
-    if asked["data"] is None:
+    if asked["data"] is None or (isinstance(asked["data"], str) and not asked["data"].strip()):
         raise BadOption("name the data to learn from: tunesmith fit DATA, or data: in the configuration.")
     if asked["task"] is not None:
         task: Task = TASKS.load(asked["task"])()
@@ -167,7 +193,8 @@ def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
 
 def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, *, skip: bool) -> Data:
     """The data without the items that cannot be read, each said; or, unless `skip`, an error."""
-    shown = "; ".join(f"{f.where}: {f.message}" for f in findings[:SHOWN])
+    said = [(f.message if f.where in f.message else f"{f.where}: {f.message}").rstrip(".") for f in findings]
+    shown = "; ".join(said[:SHOWN])
     more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
     if not skip:
         raise BadData(
@@ -175,8 +202,8 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
             f"{shown}{more}. "
             f"Mend or remove them, or pass --skip-bad (skip_bad=True) to leave them out."
         )
-    for finding in findings:
-        say.warn(f"left out: {finding.where}: {finding.message}")
+    for line in said:
+        say.warn(f"left out: {line}")
     bad = {finding.where for finding in findings}
     splits = {}
     for name, dataset in data.splits.items():
@@ -184,13 +211,19 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
         splits[name] = dataset.select(keep)
         if not keep:
             raise BadData(f"nothing is left in the {name} split without the items that cannot be read.")
-    kept = replace(data, splits=splits, fingerprint=f"{data.fingerprint} without {len(findings)}")
+    count = f"{len(findings):,} {task.unit}s left out, {sum(len(s) for s in splits.values()):,} kept"
+    kept = replace(
+        data,
+        splits=splits,
+        understood=(*data.understood, f"{count}: {shown}{more}"),
+        fingerprint=f"{data.fingerprint} without {len(findings)}",
+    )
     gone = set(data.train["label"]) - set(kept.train["label"])
     if gone or len(set(kept.train["label"])) < 2:
         raise BadData(
             f"without the items that cannot be read, nothing is left to learn of {', '.join(sorted(gone))}."
         )
-    say.warn(f"{len(findings)} items left out, {sum(len(s) for s in splits.values()):,} kept")
+    say.warn(count)
     return kept
 
 
@@ -211,16 +244,26 @@ def load_network(model: str | Network | Path, want: Want) -> Network:
 def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Labels) -> Plan:
     """The plan that was given, or the strategy's."""
     metric = asked["metric"] or ("macro_f1" if labels.imbalance > IMBALANCED else "accuracy")
-    given = asked["plan"]
-    if isinstance(given, Plan):
-        plan = given
-    elif given is not None:
-        plan = planning.read_plan(given, network)
-    else:
+    given: Plan | None = asked["plan"]
+    if given is None:
         wishes = planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)})
         settings = Settings(**{f: asked[f] for f in SETTLED})
         return planning.make_plan(wishes, network, replace(settings, metric=metric), len(data.train))
-    return replace(plan, settings=replace(plan.settings, metric=plan.settings.metric or metric))
+    fits(given, len(network.stages), network.origin)
+    settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])
+    return replace(given, settings=settings)
+
+
+def check_place(folder: Path) -> None:
+    """Raise BadOption if something is where a run should be written, or if nothing can be."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadOption(
+            f"{folder} exists and is not empty; runs are never overwritten. Choose another --out."
+        )
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        why = "cannot be written to" if there.is_dir() else "is a file"
+        raise BadOption(f"no run can be written at {folder}: {there} {why}. Choose another --out.")
 
 
 def make_folder(asked: Mapping[str, Any], data: Data, network: Network, plan: Plan) -> Path:
@@ -234,16 +277,13 @@ def make_folder(asked: Mapping[str, Any], data: Data, network: Network, plan: Pl
         while folder.exists():
             folder = folder.with_name(f"{data.name}-{stamp}-{counted}")
             counted += 1
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadOption(
-            f"{folder} exists and is not empty; runs are never overwritten. Choose another --out."
-        )
+    check_place(folder)
     if folder.exists():
         folder.rmdir()
     with whole_folder(folder) as temporary:
-        words = {k: _plain(k, v) for k, v in asked.items() if k not in ("out", "dry_run")}
+        written = {k: _plain(k, v) for k, v in asked.items() if k not in ("out", "dry_run")}
         (temporary / "asked.yaml").write_text(
-            yaml.safe_dump(words, sort_keys=False, allow_unicode=True), encoding="utf-8"
+            yaml.safe_dump(written, sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
         manifest = {
             "form": 1,
@@ -314,13 +354,17 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
             batch=2 * started.plan.settings.batch,
             lengths=measured(dataset, network.preprocess),
             autocast=training.accelerator.autocast,
-        ).predictions
+            shared=True,
+        )
         scores[split] = evaluate(task, predictions[split], task.targets(dataset, labels), labels)
     targets = task.targets(data.test, labels)
     metric = training.metric
     compared = {name: evaluate(task, answers["test"], targets, labels) for name, answers in baselines.items()}
     strongest = "linear probe"
     gap = difference(task, predictions["test"], baselines[strongest]["test"], targets, labels, metric)
+    if not processes.main():
+        processes.wait()
+        return Run(folder.resolve())
     if not (folder / "model").exists():
         save_model(network, started.want, task, labels, folder / "model")
     _write_predictions(folder, task, data, labels, predictions["test"])
@@ -346,9 +390,12 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
         "baselines": {name: s.as_dict() for name, s in compared.items()},
     }
     write_whole(folder / "scores.json", json.dumps(written, indent=1) + "\n")
+    # A finished run is never resumed, and its checkpoints are several times the size of its model.
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     run = Run(folder.resolve())
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
         log.write("\n".join(outcome(run)) + "\n")
+    processes.wait()
     return run
 
 
@@ -384,19 +431,17 @@ def interruptible() -> Iterator[threading.Event]:
 def _train(training: Training, started: Started, say: Reporter, interrupted: threading.Event) -> None:
     folder = started.folder
     log = folder / "log.txt"
-    clear_leftovers(folder)
-    _write_history(folder, training.progress.history)
+    main = processes.main()
+    if main:
+        clear_leftovers(folder)
+        _write_history(folder, training.progress.history)
     saved = time.monotonic()
     every = seconds(started.asked["checkpoint_every"]) or 300.0
-    main = training.accelerator.is_main_process
     for event in training:
         if main:
             say.event(event)
-        due = (
-            isinstance(event, EpochEnd | PhaseEnd)
-            or (isinstance(event, Step) and time.monotonic() - saved > every)
-            or interrupted.is_set()
-        )
+        stop = isinstance(event, EpochEnd | Step) and processes.any_of(interrupted.is_set())
+        late = isinstance(event, Step) and time.monotonic() - saved > every
         if main and isinstance(event, EpochEnd):
             _write_history(folder, training.progress.history)
             with log.open("a", encoding="utf-8") as lines:
@@ -404,11 +449,12 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: thr
         if main and isinstance(event, Halved):
             with log.open("a", encoding="utf-8") as lines:
                 lines.write(f"memory ran out: {event.pieces} pieces a batch\n")
-        if main and due:
+        if main and (isinstance(event, EpochEnd) or late or stop):
             write_checkpoint(folder / "checkpoint", training.snapshot())
             saved = time.monotonic()
-        if interrupted.is_set():
-            raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}")
+        if stop:
+            processes.wait()
+            raise KeyboardInterrupt
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -441,6 +487,9 @@ def _check_early(asked: Mapping[str, Any]) -> None:
     from tunesmith.registry import did_you_mean
 
     planning.check(planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)}))
+    accelerator_for(asked["device"], asked["precision"])
+    whole("image_size", asked["image_size"])
+    whole("max_length", asked["max_length"])
     if asked["head"] not in HEADS:
         raise BadOption(
             f"head must be one of {', '.join(HEADS)}; found {asked['head']!r}"
@@ -455,7 +504,7 @@ def _check_early(asked: Mapping[str, Any]) -> None:
     }
     Plan(
         "asked",
-        (Phase("asked", 1, (0.0, 1e-3), asked["parts"], asked["patience"]),),
+        (Phase("asked", 1, (0.0, 1e-3)),),
         Settings(**wished),
     )
 
@@ -474,31 +523,43 @@ def _same_as_before(folder: Path, data: Data, network: Network) -> None:
         )
 
 
-def _say_truncation(network: Network, data: Data, say: Reporter) -> None:
+def _say_truncation(
+    network: Network, data: Data, known: Mapping[str, np.ndarray | None], say: Reporter
+) -> None:
     window = getattr(network.preprocess, "max_length", None)
     if window is None:
         return
+    cut = []
     for split in SPLITS:
-        lengths = measured(data.splits[split], network.preprocess)
-        cut = int((lengths > window).sum()) if lengths is not None else 0
-        if cut:
-            say.warn(
-                f"{cut:,} of {len(data.splits[split]):,} {split} texts are longer than {window} tokens "
-                f"and are cut there"
-            )
+        lengths = known.get(split)
+        if lengths is None:
+            lengths = measured(data.splits[split], network.preprocess)
+        long = int((lengths > window).sum()) if lengths is not None else 0
+        if long:
+            cut.append(f"{long:,} of {len(data.splits[split]):,} {split}")
+    if cut:
+        say.warn(f"{', '.join(cut)} texts are longer than {window} tokens, and are cut there")
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value as a configuration file can hold it; what lives in memory only is named as such."""
+    """A value as a configuration file can hold it; what lives in memory only is named as such.
+
+    Paths of data and runs become absolute, so that the run can be resumed from anywhere; a plan is
+    the one that lies in the run's folder.
+    """
+    if key == "plan" and value is not None:
+        return "plan.json"
+    if key in ("data", "model") and isinstance(value, str | Path):
+        path = Path(value).expanduser()
+        there = path.exists() if key == "data" else (path / "manifest.json").is_file()
+        return str(path.resolve()) if there else str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    if key == "plan" and isinstance(value, Plan):
-        return "plan.json"
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, list | tuple) and all(isinstance(v, str | int) for v in value):
         return list(value)
-    return f"<in memory: {type(value).__name__}>"
+    return f"{IN_MEMORY}{type(value).__name__}>"
 
 
 WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")

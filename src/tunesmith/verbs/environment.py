@@ -23,10 +23,18 @@ PACKAGES = (
 )
 
 
-def go_offline() -> None:
-    """Forbid the hubs' libraries to reach for the network; before they are imported."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["HF_DATASETS_OFFLINE"] = "1"
+def prepare(*, offline: bool = False) -> None:
+    """Tell the libraries underneath how to behave, before they are imported.
+
+    Their bars and advice would tear ours. offline: they must not reach for a hub.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
 def described() -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.verbs.environment import prepare
+
 if TYPE_CHECKING:
     from tunesmith.evaluation import Scores
     from tunesmith.runs import Run
@@ -21,7 +23,7 @@ def evaluate(
     batch: int = 32,
     device: str = "auto",
 ) -> Scores:
-    """Score a run on labelled data, every metric with its interval.
+    """Score a run on labelled data, with intervals.
 
     run: the folder of the run; runs/latest is the newest one.
     data: labelled data in any form that fit takes; all of it is scored.
@@ -34,6 +36,7 @@ def evaluate(
 
     Raises BadData for a label that the run has not learned.
     """
+    prepare()
     from tunesmith.runs import Run as Opened
 
     opened = run if isinstance(run, Opened) else Opened.open(run)

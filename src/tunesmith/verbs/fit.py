@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.verbs.options import read_config, seconds
+from tunesmith.verbs.environment import prepare
+from tunesmith.verbs.options import configured, seconds
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.verbs.reporting import Reporter
 
 
+@configured
 def fit(
     data: Any = None,
     *,
@@ -68,7 +69,7 @@ def fit(
     config: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run | None:
-    """Fine-tune a pretrained network on labelled data, score it, and keep it.
+    """Fine-tune a network on labelled data, score it and keep it.
 
     Returns the Run, or None with dry_run.
 
@@ -119,22 +120,15 @@ def fit(
     offline: never reach for a model hub.
     dry_run: read the data, load the network, print the plan, and stop.
     out: the run's folder; by default runs/DATA-TIME.
-    config: a YAML file with these options; what is given beside it comes first.
+    config: a YAML file of these options, a run's asked.yaml for instance; what is given beside it wins.
     reporter: where to tell what happens; None: lines on standard error.
     """
     asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")}
-    if config is not None:
-        given = {k: v for k, v in asked.items() if v != DEFAULTS[k]}
-        asked = {**DEFAULTS, **read_config(Path(config), fit), **given}
-    if asked["offline"]:
-        from tunesmith.verbs.environment import go_offline
-
-        go_offline()
-    _quiet_libraries()
+    limit = seconds(time_limit)
+    seconds(checkpoint_every)
+    prepare(offline=offline)
     from tunesmith.verbs.carrying_out import begin, carry_out
 
-    limit = seconds(asked["time_limit"])
-    seconds(asked["checkpoint_every"])
     started = begin(asked, reporter=reporter)
     if started is None:
         return None
@@ -147,13 +141,6 @@ def _defaults() -> Mapping[str, Any]:
     return {
         n: p.default for n, p in inspect.signature(fit).parameters.items() if n not in ("config", "reporter")
     }
-
-
-def _quiet_libraries() -> None:
-    """Bars and advice of the libraries underneath would tear ours."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 DEFAULTS = _defaults()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.errors import BadOption, MissingPackage
 from tunesmith.plan import Plan, Settings
 from tunesmith.verbs import planning
+from tunesmith.verbs.environment import prepare
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -21,17 +22,14 @@ DEMO_MODEL = "hf/sentence-transformers/all-MiniLM-L6-v2"
 def stages(
     model: str, *, task: str | None = None, image_size: int | None = None, offline: bool = False
 ) -> Network:
-    """A network cut into its stages, with a head for two classes.
+    """The stages of a network, in order, and its head.
 
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, or a run's folder.
     task: what the network is for; found from its source when not named.
     image_size: pixels a side.
     offline: never reach for a model hub.
     """
-    if offline:
-        from tunesmith.verbs.environment import go_offline
-
-        go_offline()
+    prepare(offline=offline)
     from tunesmith.networks.network import Want
     from tunesmith.sources import resolve
     from tunesmith.verbs.carrying_out import load_network
@@ -42,6 +40,9 @@ def stages(
         return Run.open(model).model[0]
     kind = task or ("text-classification" if resolve(model).source == "hf" else "image-classification")
     return load_network(model, Want(kind, 2, image_size=image_size))
+
+
+load_stages = stages  # where a parameter has the verb's name
 
 
 def stage_rows(network: Network) -> list[dict[str, Any]]:
@@ -60,7 +61,7 @@ def stage_rows(network: Network) -> list[dict[str, Any]]:
     ]
 
 
-def preview(
+def plan(
     *,
     model: str | None = None,
     stages: int | None = None,
@@ -76,7 +77,7 @@ def preview(
     family: str = "cnn",
     offline: bool = False,
 ) -> tuple[Plan, list[str]]:
-    """The plan that a strategy makes, for a network or for a number of stages; and the stages' names.
+    """The plan that a strategy makes, and the names of the stages.
 
     model: the network that it is for.
     stages: how many stages, where no network is named.
@@ -97,7 +98,7 @@ def preview(
     wishes = planning.Wishes(strategy, epochs, lr, head_lr, decay, unfreeze, parts, patience, optimizer)
     planning.check(wishes)
     if model is not None:
-        network = globals()["stages"](model, offline=offline)
+        network = load_stages(model, offline=offline)
         return planning.make_plan(wishes, network, Settings(), planning.FEW), [p.name for p in network.parts]
     if stages is None or stages < 1:
         raise BadOption("a plan needs --model MODEL, or --stages N with at least one stage.")
@@ -108,17 +109,18 @@ def preview(
         numbers = unfreeze.split(",")
         if not all(n.strip().isdigit() for n in numbers):
             raise BadOption(
-                f"without a network, stages have numbers, not names; found --unfreeze {unfreeze!r}."
+                f"without a network, stages have numbers, not names; found unfreeze={unfreeze!r}. "
+                f"Name the network with --model."
             )
         chosen = int(numbers[0]) if strategy == "top" else [int(n) for n in numbers]
-    plan = planning.table(wishes, stages, defaults(family, optimizer), chosen)
-    return plan, [*(f"stage {i}" for i in range(stages)), "head"]
+    made = planning.table(wishes, stages, defaults(family, optimizer), chosen, Settings(), planning.FEW)
+    return made, [*(f"stage {i}" for i in range(stages)), "head"]
 
 
 def models(
     pattern: str = "", *, source: str | None = None, task: str = "", local: bool = False
 ) -> list[Model]:
-    """The models that can be had, those on this machine first.
+    """Pretrained networks that can be had, those on this machine first.
 
     pattern: a part of the name.
     source: only of this source.
@@ -139,8 +141,10 @@ def models(
     return sorted((m for m in found if m.local or not local), key=lambda m: (not m.local, m.name))
 
 
-def demo(*, out: str | None = None, epochs: float = 6, reporter: Reporter | None = None) -> Run:
-    """Fine-tune all-MiniLM-L6-v2 on 540 support tickets that come with tunesmith; needs no model hub.
+def demo(*, out: str | None = None, epochs: float = 4, reporter: Reporter | None = None) -> Run:
+    """Fine-tune a small language model on 540 support tickets.
+
+    Data and network (all-MiniLM-L6-v2) come in packages: no model hub is needed.
 
     out: the run's folder; by default runs/tickets-TIME.
     epochs: passes over the tickets.

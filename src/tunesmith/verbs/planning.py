@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.choosing.which_lr import Defaults, defaults, too_high
 from tunesmith.errors import BadOption
-from tunesmith.plan import HIGHEST_LR, Plan, Settings, fits, with_lrs
+from tunesmith.plan import HIGHEST_LR, PARTS, Plan, Settings, with_lrs
 from tunesmith.registry import did_you_mean
 from tunesmith.strategies import STRATEGIES
+from tunesmith.verbs.options import whole
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -57,6 +58,10 @@ def check(wishes: Wishes) -> None:
         or not 0 < wishes.epochs <= 100_000
     ):
         raise BadOption(f"epochs must be above 0; found {wishes.epochs!r}.")
+    if wishes.parts not in PARTS:
+        guess = did_you_mean(str(wishes.parts), PARTS) or "."
+        raise BadOption(f"parts must be one of {', '.join(PARTS)}; found {wishes.parts!r}{guess}")
+    whole("patience", wishes.patience)
 
 
 def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: int) -> Plan:
@@ -66,6 +71,15 @@ def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: in
     examples: in the training split.
     """
     base = defaults(network.family, wishes.optimizer)
+    unfreeze = indices(wishes.unfreeze, wishes.strategy, network)
+    plan = table(wishes, len(network.stages), base, unfreeze, settings, examples)
+    return moved_where_missing(plan, network)
+
+
+def table(
+    wishes: Wishes, stages: int, base: Defaults, unfreeze: Any, settings: Settings, examples: int
+) -> Plan:
+    """The strategy's plan for so many stages."""
     settings = replace(
         settings,
         optimizer=wishes.optimizer,
@@ -74,14 +88,6 @@ def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: in
         warmup=base.warmup if wishes.warmup is None else wishes.warmup,
         batch=wishes.batch if wishes.batch is not None else (16 if examples < FEW else 32),
     )
-    stages = [stage.name for stage in network.stages]
-    unfreeze = indices(wishes.unfreeze, wishes.strategy, network)
-    plan = table(wishes, len(stages), base, unfreeze)
-    return moved_where_missing(replace(plan, settings=settings), network)
-
-
-def table(wishes: Wishes, stages: int, base: Defaults, unfreeze: Any) -> Plan:
-    """The strategy's plan for so many stages."""
     function = STRATEGIES.load(wishes.strategy)
     lr, head_lr = rates(wishes, base)
     options: dict[str, Any] = {
@@ -101,7 +107,7 @@ def table(wishes: Wishes, stages: int, base: Defaults, unfreeze: Any) -> Plan:
             ]
             raise BadOption(f"strategy {wishes.strategy!r} takes no {name!r}; {', '.join(takers)} do.")
     plan: Plan = function(stages, wishes.epochs, lr, **options)
-    return plan
+    return replace(plan, settings=settings)
 
 
 def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:
@@ -133,15 +139,27 @@ def indices(unfreeze: Any, strategy: str, network: Network) -> Any:
     return [network.index(str(name).strip()) for name in names]
 
 
-def read_plan(path: str | Path, network: Network) -> Plan:
-    """A plan from a file, edited by hand perhaps, if it fits the network."""
+def read_plan(path: str | Path) -> Plan:
+    """A plan from a file, edited by hand perhaps."""
     file = Path(path).expanduser()
     if not file.is_file():
         siblings = [p.name for p in file.parent.glob("*.json")] if file.parent.is_dir() else []
-        raise BadOption(f"no plan at {file}: the file does not exist{did_you_mean(file.name, siblings)}")
-    plan = Plan.from_json(file.read_text(encoding="utf-8"), where=str(file))
-    fits(plan, len(network.stages), network.origin)
-    return plan
+        guess = did_you_mean(file.name, siblings) or "; `tunesmith plan --json` writes one."
+        raise BadOption(f"no plan at {file}: the file does not exist{guess}")
+    try:
+        return Plan.from_json(file.read_text(encoding="utf-8"), where=str(file))
+    except UnicodeDecodeError as error:
+        raise BadOption(f"{file} is not UTF-8 text, and so no plan.") from error
+
+
+def ignored(asked: Mapping[str, Any], plan: Plan) -> list[str]:
+    """A sentence on what was asked beside a plan that says otherwise; a plan is obeyed as it stands."""
+    usual = asdict(Settings()) | asdict(Wishes())
+    said = {**asdict(plan.settings), "strategy": plan.strategy, "epochs": plan.epochs}
+    names = [n for n, v in usual.items() if asked[n] not in (v, said.get(n))]
+    if not names:
+        return []
+    return [f"the plan that was given decides; not obeyed: {', '.join(names)}. Change them in the plan."]
 
 
 def moved_where_missing(plan: Plan, network: Network) -> Plan:

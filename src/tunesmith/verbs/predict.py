@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.verbs.environment import prepare
+
 if TYPE_CHECKING:
     from tunesmith.runs import Run
 
@@ -20,10 +22,10 @@ def predict(
     batch: int = 32,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """A run's answers for new items: one row each, with label and probability.
+    """A run's answers for new items: label and probability.
 
     run: the folder of the run; runs/latest is the newest one.
-    items: files, folders, texts, tables; in Python also lists and frames.
+    items: files, folders, texts or a table; in Python also lists and frames.
     item: the column of a table with texts or with paths of images.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
@@ -31,6 +33,7 @@ def predict(
     batch: items at a time.
     device: auto, cpu, cuda, cuda:N or mps.
     """
+    prepare()
     from tunesmith.runs import Run as Opened
 
     opened = run if isinstance(run, Opened) else Opened.open(run)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tunesmith.verbs.options import duration
 
 if TYPE_CHECKING:
     from tunesmith.runs import Run
     from tunesmith.training.loop import Event
+
+SHOWN = ("train_loss", "valid_loss", "accuracy", "macro_f1")  # of an epoch's numbers, where there is no room
 
 
 class Reporter(Protocol):
@@ -53,9 +58,14 @@ class Lines:
         from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart
 
         if isinstance(event, PhaseStart):
-            self.say(f"phase {event.phase.name}: {event.steps:,} steps, {event.parameters:,} numbers train")
+            self.say(
+                f"phase {event.phase.name}: {counted(event.phase.epochs, 'epoch')}, "
+                f"{counted(event.steps, 'step')}, "
+                f"{event.parameters:,} weights train"
+            )
+            self.say(epoch_heading())
         elif isinstance(event, EpochEnd):
-            self.say(epoch_line(event.row, best=event.best))
+            self.say(epoch_row(event.row, best=event.best))
         elif isinstance(event, Halved):
             self.warn(
                 f"memory ran out: batches of {event.batch} go in {event.pieces} pieces, gradients added up"
@@ -64,46 +74,81 @@ class Lines:
             self.say(f"phase {event.phase.name} ended early: {event.stopped}")
 
     def finished(self, run: Run) -> None:
-        """Write the outcome."""
-        for line in outcome(run):
+        """Write the outcome, and what can be done with it."""
+        for line in [*outcome(run), *leads(run)]:
             self.say(line)
 
 
 class Silent(Lines):
-    """Says nothing; warnings are in the run's log."""
+    """Says nothing."""
 
     def say(self, line: str) -> None:
         """Nothing."""
 
 
+def epoch_heading() -> str:
+    """What stands over `epoch_row`."""
+    return f"{'phase':<10} {'epoch':>5}" + "".join(f"{words(name):>12}" for name in SHOWN) + f"{'time':>8}"
+
+
+def epoch_row(row: dict[str, Any], *, best: bool) -> str:
+    """One epoch in 74 columns."""
+    numbers = "".join(f"{_number(row.get(name)):>12}" for name in SHOWN)
+    time = duration(row["seconds"])
+    return f"{row['phase']:<10} {row['epoch']:>5}{numbers}{time:>8}{'  best' if best else ''}"
+
+
 def epoch_line(row: dict[str, Any], *, best: bool) -> str:
-    """One row per epoch, for logs."""
-    metrics = "  ".join(
-        f"{name} {row[name]:.4f}"
-        for name in row
-        if name not in ("phase", "epoch", "steps", "lr", "seconds", "log_loss")
-        and isinstance(row[name], float)
-    )
-    place = f"{row['phase']:<10} epoch {row['epoch']:>3}"
-    return f"{place}  {metrics}  {row['seconds']:.0f}s{'  best' if best else ''}"
+    """One epoch with all its numbers named, for logs."""
+    numbers = [f"{words(name)} {_number(row[name])}" for name in row if isinstance(row[name], float)]
+    place = f"{row['phase']} epoch {row['epoch']}"
+    return ", ".join([place, *numbers, *(["best"] if best else [])])
 
 
 def outcome(run: Run) -> list[str]:
-    """What the closing box says."""
+    """How the run did on the test split, beside its baselines, and the verdict."""
     scores = run.scores
-    lines = []
-    test = scores["test"]["metrics"]
-    for metric in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
-        if metric in test:
-            m = test[metric]
-            lines.append(
-                f"{metric.replace('_', ' '):<18} {m['value']:.3f}  [{m['low']:.3f}, {m['high']:.3f}]"
-            )
-    for name, baseline in scores["baselines"].items():
-        m = baseline["metrics"][scores["metric"]]
-        lines.append(
-            f"{name:<18} {m['value']:.3f}  [{m['low']:.3f}, {m['high']:.3f}]  "
-            f"{scores['metric'].replace('_', ' ')}"
-        )
-    lines.append(scores["verdict"])
-    return lines
+    metric, test = scores["metric"], scores["test"]
+    compared = {"fine-tuned": test, **dict(reversed(scores["baselines"].items()))}
+    others = (name for name in test["metrics"] if "/" not in name and name != metric)
+    return [
+        f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",
+        *(f"  {name:<16} {_interval(part['metrics'][metric])}" for name, part in compared.items()),
+        ", ".join(f"{words(name)} {_interval(test['metrics'][name])}" for name in others),
+        scores["verdict"],
+    ]
+
+
+def leads(run: Run) -> list[str]:
+    """Where the run lies, and what to do next."""
+    try:
+        shown = run.folder.relative_to(Path.cwd())
+    except ValueError:
+        shown = run.folder
+    return [f"run: {shown}", f"next: tunesmith predict {shown} FILE_OR_TEXT"]
+
+
+def counted(count: float, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "epoch"), counted(2.5, "epoch"), counted(12000, "step")
+    ('1 epoch', '2.5 epochs', '12,000 steps')
+    """
+    return f"{round(count, 2):,} {noun}{'' if count == 1 else 's'}".replace(".0 ", " ")
+
+
+def words(name: str) -> str:
+    """A metric's name as people write it.
+
+    >>> words("macro_f1"), words("train_loss")
+    ('macro F1', 'train loss')
+    """
+    return name.replace("_", " ").replace("f1", "F1")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"
+
+
+def _interval(score: dict[str, float]) -> str:
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import BadRun
-from tunesmith.verbs.options import seconds
+from tunesmith.verbs.environment import prepare
+from tunesmith.verbs.options import IN_MEMORY, seconds
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -21,7 +22,7 @@ def resume(
     model: Network | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
-    """Go on with a run that was interrupted; the end is the same, bit for bit.
+    """Go on with an interrupted run; it ends the same, bit for bit.
 
     run: the folder of the run; runs/latest is the newest one.
     data: the data, where they were given in memory.
@@ -30,25 +31,26 @@ def resume(
 
     Raises BadRun if the run is finished, or if data or weights changed since it was begun.
     """
+    prepare()
     from tunesmith.runs import Run as Opened
     from tunesmith.verbs.carrying_out import begin, carry_out
     from tunesmith.verbs.fit import DEFAULTS
 
     opened = Opened.open(run.folder if isinstance(run, Opened) else run)
     if opened.finished:
-        raise BadRun(f"{opened.folder} is finished: {opened.verdict}")
+        raise BadRun(
+            f"{opened.folder} is finished, and nothing is left to resume; to train its network further: "
+            f"tunesmith fit DATA --model {opened.folder}"
+        )
     asked = {**DEFAULTS, **opened.asked, "plan": opened.plan, "out": str(opened.folder)}
     for name, value in (("data", data), ("model", model)):
         if value is not None:
             asked[name] = value
-        elif str(asked[name]).startswith("<in memory"):
+        elif str(asked[name]).startswith(IN_MEMORY):
             raise BadRun(
                 f"the {name} of {opened.folder} came from memory; pass it again: resume(run, {name}=...)."
             )
-    if asked["offline"]:
-        from tunesmith.verbs.environment import go_offline
-
-        go_offline()
+    prepare(offline=asked["offline"])
     started = begin(asked, reporter=reporter, folder=opened.folder)
     assert started is not None
     return carry_out(started, time_limit=seconds(asked["time_limit"]), reporter=reporter)
