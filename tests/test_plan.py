@@ -210,7 +210,7 @@ def test_a_misspelt_choice_is_refused_with_a_guess(name: str) -> None:
         ("batch", 0, "the batch size must lie between 1 and 1e[+]06; found 0"),
         ("batch", 2.5, "the batch size is a whole number; found 2.5"),
         ("batch", True, "the batch size must lie between"),
-        ("clip", 0, "clip is a gradient norm above 0, or nothing; found 0"),
+        ("clip", -1, "clip is the largest gradient norm, or 0 for none; found -1"),
         ("seed", -1, r"seed is a whole number from 0 to 2\*\*32 - 1; found -1"),
         ("seed", 2**32, r"seed is a whole number from 0 to 2\*\*32 - 1"),
         ("seed", True, "seed is a whole number"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.runs import Run as Run
     from tunesmith.sources import load as load
     from tunesmith.sources.module import network as network
+    from tunesmith.tasks.named import task as task
     from tunesmith.training.loop import Training as Training
     from tunesmith.training.loop import train as train
     from tunesmith.verbs.evaluate import evaluate as evaluate
@@ -57,6 +58,7 @@ _HOMES = {
     "read": "tunesmith.data.read",
     "resume": "tunesmith.verbs.resume",
     "stages": "tunesmith.verbs.looking",
+    "task": "tunesmith.tasks.named",
     "train": "tunesmith.training.loop",
 }
 

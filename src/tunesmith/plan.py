@@ -65,7 +65,7 @@ class Settings:
     schedule: the shape of the learning rate inside a phase, after the warm-up.
     warmup: the share of a phase's steps that rise linearly to the peak.
     batch: examples per step, over all processes.
-    clip: largest gradient norm; None: not clipped.
+    clip: largest gradient norm; 0 or None: not clipped.
     batch_norm: of unfrozen stages: "train", "frozen" (statistics stand, scale and shift train), or
         "auto": frozen below 1,000 training examples or 16 a batch, where the batch's statistics are noise.
     metric: what validation decides by; None: the task's own choice.
@@ -269,8 +269,8 @@ def _check_settings(settings: Settings) -> None:
             raise BadPlan(f"{words} must lie between {low:g} and {high:g}; found {value!r}.")
     if not _whole(settings.batch):
         raise BadPlan(f"the batch size is a whole number; found {settings.batch!r}.")
-    if settings.clip is not None and (not _number(settings.clip) or settings.clip <= 0):
-        raise BadPlan(f"clip is a gradient norm above 0, or nothing; found {settings.clip!r}.")
+    if settings.clip is not None and (not _number(settings.clip) or settings.clip < 0):
+        raise BadPlan(f"clip is the largest gradient norm, or 0 for none; found {settings.clip!r}.")
     if not _whole(settings.seed) or not 0 <= settings.seed < 2**32:
         raise BadPlan(f"seed is a whole number from 0 to 2**32 - 1; found {settings.seed!r}.")
     if settings.metric is not None and not isinstance(settings.metric, str):

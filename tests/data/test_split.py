@@ -5,6 +5,7 @@ import pytest
 
 from tunesmith.data.split import (
     check_classes,
+    check_filled,
     check_groups,
     check_sizes,
     complete,
@@ -147,5 +148,6 @@ def test_sizes_must_leave_something_to_train_on() -> None:
 
 
 def test_two_examples_of_each_class_are_too_few_for_three_splits() -> None:
+    splits = complete(np.full(4, -1), np.array([0, 0, 1, 1]), None, sizes=(0.15, 0.15), seed=0)
     with pytest.raises(BadData, match=r"nothing is left for valid: every class keeps an example"):
-        complete(np.full(4, -1), np.array([0, 0, 1, 1]), None, sizes=(0.15, 0.15), seed=0)
+        check_filled(splits)

@@ -142,6 +142,23 @@ def test_all_of_timm_is_listed_in_seconds(cache: Path) -> None:
     assert Timm().find("", "text-classification") == []
 
 
+def test_few_models_are_listed_with_their_size_and_many_without(cache: Path) -> None:
+    (resnet,) = Timm().find("timm/resnet18.a1_in1k", "")
+    assert resnet.parameters == 11.689512  # as torchvision documents for resnet18 with 1000 classes
+    assert {model.parameters for model in Timm().find("timm/resnet", "")} == {None}
+
+
+def test_a_model_that_cannot_be_built_without_memory_is_listed_without_its_size(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*args: Any, **options: Any) -> None:
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+
+    monkeypatch.setattr("timm.create_model", refusing)
+    (resnet,) = Timm().find("timm/resnet18.a1_in1k", "")
+    assert (resnet.name, resnet.parameters) == ("timm/resnet18.a1_in1k", None)
+
+
 def test_weights_that_are_not_here_are_refused_offline_with_both_cures(cache: Path) -> None:
     said = r"timm/test_resnet are not on this machine and --offline .*@weights\.safetensors.*@none"
     with pytest.raises(ModelUnavailable, match=said):

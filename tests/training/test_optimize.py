@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tunesmith.errors import BadPlan
 from tunesmith.networks.network import Network
 from tunesmith.plan import CHOICES, Phase, Settings
 from tunesmith.training.optimize import (
@@ -52,7 +53,7 @@ def test_a_norm_over_maps_is_not_decayed_although_its_weight_has_three_dimension
 
 def test_a_phase_without_weights_to_train_is_refused(small: Make) -> None:
     phase = Phase("bare", 1, (1e-3, 0.0, 0.0, 0.0), parts="norm")
-    with pytest.raises(ValueError, match="phase 'bare' has nothing to train"):
+    with pytest.raises(BadPlan, match="phase 'bare' has nothing to train"):
         optimizer_for(small(norm=False), phase, Settings())
 
 

@@ -73,6 +73,7 @@ def read(
         seed=_checked_seed(seed),
     )
     splitting.check_classes(splits, labels, stored.labels.names)
+    splitting.check_filled(splits)
     if groups is not None and stored.groups is not None:
         splitting.check_groups(splits, groups, stored.groups.names)
     manner = "no group in two"

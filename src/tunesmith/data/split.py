@@ -81,12 +81,6 @@ def complete(
         else:
             drawn = _grouped(labels[pool], groups[pool], counts, random)
         splits[pool] = drawn
-        empty = [SPLITS[split] for split in sorted(wanted) if not (splits == split).any()]
-        if empty:
-            raise BadData(
-                f"nothing is left for {' and '.join(empty)}: every class keeps an example to train on, and "
-                "there are too few different ones beyond that; a class needs three or more."
-            )
     return splits
 
 
@@ -113,6 +107,16 @@ def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:
                 f"{'is' if len(unseen) == 1 else 'are'} in {SPLITS[split]} but not in train; "
                 "what is not learned cannot be recognised."
             )
+
+
+def check_filled(splits: Ints) -> None:
+    """Raises BadData if a split that was made here has no example."""
+    empty = [SPLITS[split] for split in (VALID, TEST) if not (splits == split).any()]
+    if empty:
+        raise BadData(
+            f"nothing is left for {' and '.join(empty)}: every class keeps an example to train on, and "
+            "there are too few different ones beyond that; a class needs three or more."
+        )
 
 
 def check_groups(splits: Ints, groups: Ints, names: Sequence[str]) -> None:

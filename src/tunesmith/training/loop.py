@@ -260,7 +260,7 @@ class Training:
         loss = self._together(optimizer, own)
         if not math.isfinite(loss):
             raise Diverged(self._blame(f"the loss became {loss}"))
-        if self.settings.clip is not None:
+        if self.settings.clip:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             norm = accelerator.clip_grad_norm_(parameters, self.settings.clip)
             if norm is not None and not math.isfinite(float(norm)) and self.settings.precision != "fp16":

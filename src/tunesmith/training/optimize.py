@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tunesmith.errors import BadPlan
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Settings
 
@@ -51,7 +52,10 @@ def optimizer_for(network: Network, phase: Phase, settings: Settings) -> torch.o
         group["params"].append(parameter)
         group["names"].append(name)
     if not groups:
-        raise ValueError(f"phase {phase.name!r} has nothing to train: no such weights in its stages")
+        raise BadPlan(
+            f"phase {phase.name!r} has nothing to train: its stages hold no weights of the kind "
+            f"{phase.parts!r}; use parts 'all', or unfreeze other stages."
+        )
     if settings.optimizer == "sgd":
         return torch.optim.SGD(list(groups.values()), lr=0.0, momentum=settings.momentum)
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW

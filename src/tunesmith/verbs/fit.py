@@ -93,7 +93,7 @@ def fit(
     schedule: constant, step, linear, cosine or one-cycle.
     warmup: share of a phase's steps in which the rate rises.
     batch: examples per step; 32, or 16 below 500 training examples.
-    clip: largest gradient norm.
+    clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.
     balance: none, weights (rare classes count more) or sampler (drawn more often).
     augment: none, flip or standard (crop, flip, colour), for images.

@@ -32,7 +32,7 @@ def stages(
     prepare(offline=offline)
     from tunesmith.networks.network import Want
     from tunesmith.sources import resolve
-    from tunesmith.verbs.carrying_out import load_network
+    from tunesmith.verbs.loading import load_network
 
     if (Path(model) / "manifest.json").is_file():
         from tunesmith.runs import Run

@@ -1,0 +1,140 @@
+"""What a fit ends with: baselines, scores, predictions, the saved network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.data import Data
+from tunesmith.evaluation import difference, evaluate
+from tunesmith.files import write_whole
+from tunesmith.runs import Run, save_model
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training import processes
+from tunesmith.training.batches import measured
+from tunesmith.training.heads import head_features, ridge
+from tunesmith.training.loop import Training
+from tunesmith.training.predicting import predict
+from tunesmith.verbs.reporting import Reporter, outcome
+from tunesmith.verbs.started import Started
+from tunesmith.verdicts import sentence
+
+PROBED = 20_000  # training examples that the closed-form probe is solved on, at most
+
+
+def probe(started: Started, say: Reporter) -> dict[str, dict[str, Any]]:
+    """Predictions of the baselines on validation and test: largest class, and closed-form linear probe."""
+    network, task, data, labels = started.network, started.task, started.data, started.labels
+    found: dict[str, dict[str, Any]] = {}
+    name, _ = task.trivial(labels, 0)
+    found[name] = {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
+    train = data.train
+    if len(train) > PROBED:
+        rows = np.sort(np.random.default_rng(started.asked["seed"]).permutation(len(train))[:PROBED])
+        train = train.select(rows)
+    with say.work("baseline: linear probe on frozen features", len(train)):
+
+        def features(dataset: Any) -> np.ndarray:
+            return head_features(
+                network,
+                task,
+                dataset,
+                labels,
+                batch=started.plan.settings.batch,
+                lengths=measured(dataset, network.preprocess),
+            ).astype(np.float64)
+
+        solved = ridge(features(train), np.asarray(task.targets(train, labels)), len(labels.names))
+        found["linear probe"] = {
+            split: solved.probabilities(features(data.splits[split])) for split in ("valid", "test")
+        }
+    return found
+
+
+def finish(started: Started, training: Training, baselines: Mapping[str, Mapping[str, Any]]) -> Run:
+    """Score the kept network and the baselines on the test split, once, and write everything."""
+    folder, task, data, labels, network = (
+        started.folder,
+        started.task,
+        started.data,
+        started.labels,
+        started.network,
+    )
+    predictions, scores = {}, {}
+    for split in ("valid", "test"):
+        dataset = data.splits[split]
+        predictions[split] = predict(
+            network,
+            task,
+            dataset,
+            labels,
+            batch=2 * started.plan.settings.batch,
+            lengths=measured(dataset, network.preprocess),
+            autocast=training.accelerator.autocast,
+            shared=True,
+        )
+        scores[split] = evaluate(task, predictions[split], task.targets(dataset, labels), labels)
+    targets = task.targets(data.test, labels)
+    metric = training.metric
+    compared = {name: evaluate(task, answers["test"], targets, labels) for name, answers in baselines.items()}
+    strongest = "linear probe"
+    gap = difference(task, predictions["test"], baselines[strongest]["test"], targets, labels, metric)
+    if not processes.main():
+        processes.wait()
+        return Run(folder.resolve())
+    if not (folder / "model").exists():
+        save_model(network, started.want, task, labels, folder / "model")
+    _write_predictions(folder, task, data, labels, predictions["test"])
+    best = training.progress.best or {}
+    written = {
+        "metric": metric,
+        "kept": {
+            "phase": started.plan.phases[int(best.get("phase", 0))].name,
+            "epoch": best.get("epoch"),
+        },
+        "ended": training.progress.ended,
+        "verdict": sentence(
+            metric,
+            scores["test"][metric],
+            strongest,
+            compared[strongest][metric],
+            gap,
+            len(targets),
+        ),
+        "difference": {"baseline": strongest, "value": gap.value, "low": gap.low, "high": gap.high},
+        "labels": list(labels.names),
+        **{split: s.as_dict() for split, s in scores.items()},
+        "baselines": {name: s.as_dict() for name, s in compared.items()},
+    }
+    write_whole(folder / "scores.json", json.dumps(written, indent=1) + "\n")
+    # A finished run is never resumed, and its checkpoints are several times the size of its model.
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    run = Run(folder.resolve())
+    with (folder / "log.txt").open("a", encoding="utf-8") as log:
+        log.write("\n".join(outcome(run)) + "\n")
+    processes.wait()
+    return run
+
+
+def _write_predictions(folder: Path, task: Task, data: Data, labels: Labels, predictions: list[Any]) -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = task.table(predictions, labels, full=True)
+    table_ = pa.table(
+        {
+            "id": data.test["id"],
+            "truth": data.test["label"],
+            **{name: [row[name] for row in rows] for name in rows[0]},
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table_, buffer)
+    write_whole(folder / "predictions.parquet", buffer.getvalue())

@@ -1,0 +1,27 @@
+"""What a fit has once it began: data, network, plan and a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.data import Data
+from tunesmith.networks.network import Network, Want
+from tunesmith.plan import Plan
+from tunesmith.tasks.task import Labels, Task
+
+
+@dataclass
+class Started:
+    """A fit whose data are read, whose network is loaded and whose plan is made."""
+
+    folder: Path
+    asked: Mapping[str, Any]
+    data: Data
+    task: Task
+    labels: Labels
+    want: Want
+    network: Network
+    plan: Plan

@@ -1,0 +1,109 @@
+"""What a fit understands of its data, and what it cannot use of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.data import SPLITS, Data, Finding
+from tunesmith.errors import BadData, BadOption
+from tunesmith.networks.network import Network
+from tunesmith.tasks import TASKS
+from tunesmith.tasks.task import Task
+from tunesmith.training.batches import measured
+from tunesmith.verbs.reporting import Reporter
+
+SHOWN = 5  # bad items that a message lists
+
+
+def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
+    """The data and the task that fits them; says what was understood, and stops at what cannot be read."""
+    options = {
+        f: asked[f]
+        for f in (
+            "item",
+            "target",
+            "split",
+            "group",
+            "weight",
+            "columns",
+            "valid_size",
+            "test_size",
+            "seed",
+        )
+    }
+    from tunesmith.data.read import read
+
+    if asked["data"] is None or (isinstance(asked["data"], str) and not asked["data"].strip()):
+        raise BadOption("name the data to learn from: tunesmith fit DATA, or data: in the configuration.")
+    if asked["task"] is not None:
+        task: Task = TASKS.load(asked["task"])()
+        data = task.read(asked["data"], **options)
+    else:
+        data = read(asked["data"], **options)
+        task = TASKS.load(f"{data.takes}-classification")()
+    for line in data.understood:
+        say.say(line)
+    with say.work("looking for items that cannot be read", sum(len(s) for s in data.splits.values())):
+        findings = task.check(data)
+    if findings:
+        data = without_bad(data, findings, task, say, skip=asked["skip_bad"])
+    return data, task
+
+
+def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, *, skip: bool) -> Data:
+    """The data without the items that cannot be read, each said; or, unless `skip`, an error."""
+    said = [(f.message if f.where in f.message else f"{f.where}: {f.message}").rstrip(".") for f in findings]
+    shown = "; ".join(said[:SHOWN])
+    more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+    if not skip:
+        raise BadData(
+            f"{len(findings)} of {sum(len(s) for s in data.splits.values()):,} {task.unit}s cannot be used: "
+            f"{shown}{more}. "
+            f"Mend or remove them, or pass --skip-bad (skip_bad=True) to leave them out."
+        )
+    for line in said:
+        say.warn(f"left out: {line}")
+    bad = {finding.where for finding in findings}
+    splits = {}
+    for name, dataset in data.splits.items():
+        keep = [i for i, where in enumerate(dataset["id"]) if where not in bad]
+        splits[name] = dataset.select(keep)
+        if not keep:
+            raise BadData(f"nothing is left in the {name} split without the items that cannot be read.")
+    count = f"{len(findings):,} {task.unit}s left out, {sum(len(s) for s in splits.values()):,} kept"
+    kept = replace(
+        data,
+        splits=splits,
+        understood=(*data.understood, f"{count}: {shown}{more}"),
+        fingerprint=f"{data.fingerprint} without {len(findings)}",
+    )
+    gone = set(data.train["label"]) - set(kept.train["label"])
+    if gone or len(set(kept.train["label"])) < 2:
+        raise BadData(
+            f"without the items that cannot be read, nothing is left to learn of {', '.join(sorted(gone))}."
+        )
+    say.warn(count)
+    return kept
+
+
+def say_truncation(
+    network: Network, data: Data, known: Mapping[str, np.ndarray | None], say: Reporter
+) -> None:
+    """Say how many texts of each split are longer than the network's window."""
+    window = getattr(network.preprocess, "max_length", None)
+    if window is None:
+        return
+    cut = []
+    for split in SPLITS:
+        lengths = known.get(split)
+        if lengths is None:
+            lengths = measured(data.splits[split], network.preprocess)
+        long = int((lengths > window).sum()) if lengths is not None else 0
+        if long:
+            cut.append(f"{long:,} of {len(data.splits[split]):,} {split}")
+    if cut:
+        say.warn(f"{', '.join(cut)} texts are longer than {window} tokens, and are cut there")
