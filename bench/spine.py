@@ -153,11 +153,11 @@ def trainer(*, frozen: bool, lr: float, small: bool) -> dict[str, Any]:
 
     from tunesmith.data.read import read
     from tunesmith.sources import parse
-    from tunesmith.sources.transformers import _folder
+    from tunesmith.sources.transformers_files import folder_of
 
     began = time.monotonic()
     transformers.set_seed(0)
-    folder = _folder(parse(MINILM))
+    folder = folder_of(parse(MINILM))
     data = read(sentences(small=small), takes="text")
     names = sorted(set(data.train["label"]))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

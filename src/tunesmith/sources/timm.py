@@ -28,6 +28,7 @@ from tunesmith.sources.images import (
     unavailable,
 )
 
+FEW: Final = 40  # so many models are built to tell their size, each in a fifth of a second
 WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
 # Arguments of timm.create_model that are said in another way here, or that change what comes back.
 DECIDED: Final = {
@@ -46,16 +47,17 @@ class Timm:
     """timm's networks, with the weights of the hub or a file's."""
 
     def find(self, pattern: str, kind: str) -> list[Model]:
-        """The pretrained networks whose name contains `pattern`."""
+        """The pretrained networks whose name contains `pattern`; their size only where few match."""
         timm = require("timm", "timm", "timm/NAME")
         if kind not in ("", KIND):
             return []
+        models = [model for model in timm.list_models(pretrained=True) if pattern in f"timm/{model}"]
         found = []
-        for model in timm.list_models(pretrained=True):
-            if pattern in f"timm/{model}":
-                config = timm.get_pretrained_cfg(model)
-                data = model.partition(".")[2] or None  # "in1k", "ft_in22k_in1k", "laion2b" ...
-                found.append(Model(f"timm/{model}", KIND, data, None, config.license, _local(config)))
+        for model in models:
+            config = timm.get_pretrained_cfg(model)
+            data = model.partition(".")[2] or None  # "in1k", "ft_in22k_in1k", "laion2b" ...
+            size = _millions(model) if len(models) <= FEW else None
+            found.append(Model(f"timm/{model}", KIND, data, size, config.license, _local(config)))
         return found
 
     def load(self, name: Name, want: Want) -> Network:
@@ -174,6 +176,19 @@ def _sized(name: Name, want: Want) -> dict[str, Any]:
 
     config = timm.get_pretrained_cfg(name.model, allow_unregistered=True)
     return {"img_size": want.image_size} if config and config.fixed_input_size else {}
+
+
+def _millions(model: str) -> float | None:
+    """How many million parameters a model has; None if it cannot be built without memory for them."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"):
+            module = timm.create_model(model, pretrained=False)
+    except (AssertionError, ImportError, RuntimeError, TypeError, ValueError):
+        return None
+    return float(sum(parameter.numel() for parameter in module.parameters())) / 1e6
 
 
 def _local(config: Any) -> bool:
