@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 
-.PHONY: setup demo test test-all lint format bench docs clean
+.PHONY: setup demo test test-all lint format bench clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,10 +24,10 @@ lint: $(SETUP)
 	$(BIN)/lint-imports
 
 test: lint  ## Lint, then every test with a seeded sample of the long proofs.
-	$(BIN)/pytest -m "not full" --maxfail=20 --durations=10
+	$(BIN)/pytest -n 2 --dist loadfile -m "not full" --maxfail=20 --durations=10
 
 test-all: lint  ## The same with the full counts.
-	$(BIN)/pytest --durations=30
+	$(BIN)/pytest -n 2 --dist loadfile --durations=30
 
 format: $(SETUP)
 	$(BIN)/ruff format

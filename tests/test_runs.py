@@ -15,7 +15,7 @@ import pytest
 from torch import nn
 
 import tunesmith as ts
-from tunesmith.errors import BadRun
+from tunesmith.errors import BadOption, BadRun, Diverged
 from tunesmith.verbs.reporting import Silent
 
 FRESH = """
@@ -291,3 +291,39 @@ def test_a_run_is_resumed_from_another_working_folder(
     interrupted("photos", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     assert ts.resume("run", reporter=Silent()).finished
+
+
+def test_a_run_that_diverged_keeps_the_best_network_before_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.tasks.classification import Classification
+
+    whole, seen = Classification.loss, [0]
+
+    def failing(self: Classification, network: ts.Network, batch: Any) -> Any:
+        seen[0] += 1
+        return whole(self, network, batch) * (float("nan") if seen[0] > 7 else 1)
+
+    monkeypatch.setattr(Classification, "loss", failing)
+    options = {"model": "timm/test_resnet@none", "image_size": 32, "batch": 8, "device": "cpu"}
+    with pytest.raises(Diverged, match=r"best network so far is the result\. The run is in"):
+        ts.fit(str(photos), out=tmp_path / "run", epochs=3, reporter=Silent(), **options)  # type: ignore[arg-type]
+    run = ts.Run.open(tmp_path / "run")
+    assert run.scores["ended"] == "diverged"
+    assert len(run.predict(str(photos / "red" / "00.png"))) == 1
+
+
+def test_an_image_size_for_a_network_that_is_already_built_is_refused(photo_run: Path, photos: Path) -> None:
+    with pytest.raises(BadOption, match="already built for its own input; leave image_size out"):
+        ts.fit(str(photos), model=str(photo_run), image_size=64, dry_run=True, reporter=Silent())
+
+
+def test_downloads_lie_under_the_cache_that_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tunesmith.verbs.environment import prepare
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", "mine")
+    monkeypatch.delenv("HF_HOME", raising=False)
+    prepare()
+    assert os.environ["HF_HOME"] == str(tmp_path / "huggingface")
+    assert os.environ["TORCH_HOME"] == "mine"

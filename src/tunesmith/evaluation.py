@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -103,9 +103,9 @@ def difference(
     return Score(gap(np.arange(count)), float(low), float(high))
 
 
-def _draws(count: int, samples: int, seed: int) -> list[Any]:
+def _draws(count: int, samples: int, seed: int) -> Iterator[Any]:
     random = np.random.default_rng(seed)
-    return [random.integers(0, count, count) for _ in range(samples)]
+    return (random.integers(0, count, count) for _ in range(samples))
 
 
 def _confusion(outcomes: Mapping[str, Any], labels: Labels) -> tuple[tuple[int, ...], ...] | None:

@@ -57,6 +57,9 @@ class Run:
         Raises BadRun if there is none.
         """
         path = Path(folder).expanduser()
+        named = path.with_name("latest.txt")
+        if path.name == "latest" and not path.exists() and named.is_file():
+            path = path.with_name(named.read_text(encoding="utf-8").strip())
         if not (path / "manifest.json").is_file():
             guess = did_you_mean(path.name, [p.parent.name for p in path.parent.glob("*/manifest.json")])
             raise BadRun(

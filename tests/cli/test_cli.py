@@ -484,6 +484,10 @@ def test_predictions_of_texts_are_the_same_however_they_come(
     assert typed == tunesmith("predict", review_run, "-", stdin="lovely and warm\ndull and cold\n").out
 
 
+def test_a_text_longer_than_a_file_name_can_be_is_a_text(tunesmith: Tunesmith, review_run: Path) -> None:
+    assert len(rows_of(tunesmith("predict", review_run, "a lovely day " * 100).out)) == 2
+
+
 def test_images_are_named_on_standard_input(tunesmith: Tunesmith, photo_run: Path, photos: Path) -> None:
     rows = rows_of(tunesmith("predict", photo_run, stdin=f"{photos / 'red' / '00.png'}\n").out)
     assert len(rows) == 2

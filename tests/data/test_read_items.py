@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +112,19 @@ def test_an_image_whose_name_has_no_ending_is_one_when_asked_for(photos: Path) -
 
 def test_a_text_that_begins_with_a_tilde_is_a_text() -> None:
     assert read_items(["~nobody here~"], takes="text")["item"] == ["~nobody here~"]
+
+
+def test_items_leave_no_file_behind(cache: Path) -> None:
+    items = read_items(["one text", "another"], takes="text")
+    assert items["item"] == ["one text", "another"]
+    assert [p for p in cache.rglob("*") if p.is_file()] == []
+
+
+def test_what_a_killed_writer_left_is_cleared_after_a_day(cache: Path) -> None:
+    (cache / "data").mkdir(parents=True)
+    old, new = cache / "data" / "writing-old.arrow", cache / "data" / "writing-new.arrow"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    read_items(["a text"], takes="text")
+    assert (old.exists(), new.exists()) == (False, True)

@@ -121,3 +121,11 @@ def test_headed_files_are_listed_from_the_folders_that_are_named(
     assert [m.name for m in found] == [str(tmp_path / f / "w.safetensors") for f in ("one", "two")]
     assert (found[0].data, found[0].licence, found[0].local) == ("3 classes", "MIT", True)
     assert [m.name for m in headed_files("two")] == [found[1].name]
+
+
+def test_headed_files_can_be_those_of_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, model in (("one", "timm/test_resnet"), ("two", "torchvision/resnet18")):
+        save_file({"w": torch.zeros(1)}, tmp_path / f"{name}.safetensors", metadata={"model": model})
+    monkeypatch.setenv("TUNESMITH_MODELS", str(tmp_path))
+    assert [Path(m.name).stem for m in headed_files(source="timm")] == ["one"]
+    assert len(headed_files()) == 2

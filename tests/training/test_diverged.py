@@ -62,7 +62,7 @@ def test_training_stops_at_the_first_loss_that_is_no_number(
 
 
 @pytest.mark.parametrize(
-    ("step", "said"), [(2, "no validation had been reached"), (5, "the best network so far is kept")]
+    ("step", "said"), [(2, "no validation had been reached"), (5, "the best network so far is the result")]
 )
 def test_the_message_says_whether_there_is_a_best_network(
     step: int, said: str, small: Make, task: Task, pixels: Data

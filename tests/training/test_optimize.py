@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from tunesmith.data.data import Data
 from tunesmith.errors import BadPlan
 from tunesmith.networks.network import Network
-from tunesmith.plan import CHOICES, Phase, Settings
+from tunesmith.plan import CHOICES, Phase, Plan, Settings
+from tunesmith.tasks.task import Task
+from tunesmith.training.loop import Training
 from tunesmith.training.optimize import (
     factor,
     optimizer_for,
@@ -190,3 +193,10 @@ def test_state_is_named_after_the_weight_it_belongs_to(small: Make) -> None:
     assert found["exp_avg.head.weight"].shape == (3, 6)
     assert float(found["step.c.norm.bias"]) == 2
     assert not [name for name in found if ".b." in name]  # b is frozen
+
+
+def test_the_optimizers_of_earlier_phases_are_not_kept(small: Make, task: Task, pixels: Data) -> None:
+    phases = tuple(Phase(f"phase {i}", 1, (1e-3,) * 4) for i in range(3))
+    training = Training(small(), task, pixels, Plan("three", phases, Settings(batch=8)), device="cpu")
+    for _ in training:
+        assert len(training.accelerator._optimizers) <= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,7 @@ def _predict(*, run: str, items: list[str] | None = None, output: str | None = N
         found = [line.rstrip("\n") for line in sys.stdin if line.strip()]
         if not found:
             raise BadOption("no items: name some, or give one text or path a line on standard input.")
-    elif len(items) == 1 and items[0] and Path(items[0]).exists():
+    elif len(items) == 1 and os.path.exists(items[0]):  # noqa: PTH110  a Path refuses long texts
         found = items[0]
     write_rows(predict(run, found, **options), output)
 
@@ -189,13 +190,16 @@ def _models(*, json: bool = False, **options: Any) -> None:
     if not found:
         typer.echo("no model of that name is known; a part of a name is enough", err=True)
         return
-    width = max(len(model.name) for model in found)
-    typer.echo(f"{'model':<{width}}  {'millions':>8}  local  pretraining data, licence")
-    for model in found:
-        size = f"{model.parameters:.1f}" if model.parameters else ""
+    width, kinds = max(len(m.name) for m in found), max(len(m.kind) for m in found)
+    known = max(len(m.data or "") for m in found)
+    typer.echo(
+        f"{'model':<{width}}  {'task':<{kinds}}  {'millions':>8}  local  {'pretraining':<{known}}  licence"
+    )
+    for m in found:
+        size = f"{m.parameters:.1f}" if m.parameters else ""
         typer.echo(
-            f"{model.name:<{width}}  {size:>8}  {'yes' if model.local else '':<5}  "
-            f"{', '.join(filter(None, (model.data, model.licence)))}"
+            f"{m.name:<{width}}  {m.kind:<{kinds}}  {size:>8}  {'yes' if m.local else '':<5}  "
+            f"{m.data or '':<{known}}  {m.licence or ''}"
         )
 
 

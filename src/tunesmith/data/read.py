@@ -116,7 +116,7 @@ def read_items(
     asked = replace(_asked(takes, item, target, columns), labelled=False)
     found = recognise(source, asked)
     _check_takes(found, takes)
-    stored = store(found, group=False, weight=False, labelled=False)
+    stored = store(found, group=False, weight=False, labelled=False, keep=False)
     if wanted is None:
         return stored.dataset
     _, given, _ = _codes(stored)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_A_TIME: Final = 1_000
 BYTES_AT_A_TIME: Final = 64 * 2**20
+DAY: Final = 86_400  # seconds
 
 
 class Codes:
@@ -61,13 +63,16 @@ class Stored:
     content: str
 
 
-def store(found: Found, *, group: bool, weight: bool, labelled: bool) -> Stored:
+def store(found: Found, *, group: bool, weight: bool, labelled: bool, keep: bool = True) -> Stored:
     """Stream the rows of a source to `<cache>/data/`, where they are shared by equal content.
+
+    keep: False leaves no file behind: it is gone from the folder once it is mapped into memory.
 
     Raises BadData if there are no rows, if an image is not there, or if `labelled` and a row has
     no label; the message names the first such row and counts the others.
     """
     folder = cache_folder("data")
+    _clear_leftovers(folder)
     handle, name = tempfile.mkstemp(dir=folder, prefix="writing-", suffix=".arrow")
     os.close(handle)
     temporary = Path(name)
@@ -90,6 +95,11 @@ def store(found: Found, *, group: bool, weight: bool, labelled: bool) -> Stored:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if not keep:
+        dataset = open_stored(temporary)
+        if os.name == "posix":  # elsewhere a mapped file cannot be removed; the next store clears it
+            temporary.unlink()
+        return Stored(dataset, labels, splits, groups if group else None, same, content.hexdigest())
     located.update(content.digest() + repr((found.takes, group, weight)).encode())
     final = folder / f"{located.hexdigest()[:32]}.arrow"
     temporary.replace(final)
@@ -102,6 +112,14 @@ def open_stored(path: Path) -> Any:
     import datasets
 
     return datasets.Dataset.from_file(str(path))
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while writing left behind a day ago or more."""
+    for path in folder.glob("writing-*.arrow"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > DAY:
+                path.unlink()
 
 
 def _identity(row: Row, size: int | None) -> bytes:

@@ -137,8 +137,8 @@ def headed(path: Path) -> Name:
     return Name(base.source, base.model, {**base.args, **_model_args(header)}, str(path), header)
 
 
-def headed_files(pattern: str = "") -> list[Model]:
-    """The safetensors files with a header in the folders of TUNESMITH_MODELS."""
+def headed_files(pattern: str = "", source: str = "") -> list[Model]:
+    """The safetensors files with a header in the folders of TUNESMITH_MODELS, of one source if named."""
     from tunesmith.errors import BadWeights
     from tunesmith.networks.weights import read_header
 
@@ -149,7 +149,9 @@ def headed_files(pattern: str = "") -> list[Model]:
                 header = read_header(path)
             except (BadWeights, OSError):
                 continue
-            if "model" in header.metadata and pattern in str(path):
+            if header.metadata.get("model", "").startswith(f"{source}/" if source else "") and (
+                "model" in header.metadata and pattern in str(path)
+            ):
                 numbers = sum(math.prod(shape) for shape in header.shapes.values())
                 found.append(
                     Model(

@@ -151,21 +151,6 @@ def _build(name: Name, args: Mapping[str, Any], num_classes: int) -> nn.Module:
     return module
 
 
-def _arguments(model: str) -> tuple[str, ...]:
-    import inspect
-
-    from torchvision import models
-
-    builder = models.get_model_builder(model)
-    module = inspect.getmodule(builder)
-    for value in vars(module).values():
-        if inspect.isclass(value) and issubclass(value, nn.Module) and value.__module__ == builder.__module__:
-            parameters = inspect.signature(value.__init__).parameters
-            if "aux_logits" in parameters:
-                return tuple(parameters)
-    return ()
-
-
 def _head(module: nn.Module) -> str:
     return named(module, lambda _, m: isinstance(m, nn.Linear | nn.Conv2d))[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ def accelerator_for(device: str, precision: str) -> Any:
     if precision == "fp16" and not on_gpu:
         raise BadOption("precision fp16 needs a CUDA GPU; on a CPU use fp32 or bf16.")
     if on_gpu:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or matrix products vary from run to run
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
     # accelerate keeps one global state and refuses a second Accelerator that differs from the first.

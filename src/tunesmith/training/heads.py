@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tunesmith.networks.network import Network
-from tunesmith.tasks.task import Labels, Task
+from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training.batches import ahead, reading_order
+from tunesmith.training.memory import pieces_that_fit
 from tunesmith.training.predicting import collated
 
 LAMBDAS = tuple(10.0**e for e in np.arange(-4, 5.01, 0.5))  # per example, on standardised features
@@ -120,10 +121,7 @@ def head_features(
         with torch.inference_mode():
             make = partial(collated, dataset, task, network, labels)
             for rows, ready in zip(order, ahead(make, order), strict=True):
-                inputs = ready.to(device).inputs
-                seen.clear()
-                network(inputs)
-                pooled = _pooled(seen[0].float(), inputs).cpu().numpy()
+                pooled = _head_inputs(network, ready.to(device), seen)
                 if found is None:
                     found = np.empty((len(dataset), pooled.shape[1]), dtype=np.float32)
                 found[rows] = pooled
@@ -131,6 +129,21 @@ def head_features(
         hook.remove()
     assert found is not None
     return found
+
+
+def _head_inputs(network: Network, batch: Batch, seen: list[Tensor]) -> np.ndarray:
+    """What the head is given for a batch, pooled [B, D]; in pieces where memory runs out."""
+
+    def run(pieces: int) -> list[np.ndarray]:
+        rows = []
+        for piece in batch.parts(pieces):
+            seen.clear()
+            network(piece.inputs)
+            rows.append(_pooled(seen[0].float(), piece.inputs).cpu().numpy())
+        return rows
+
+    rows, _ = pieces_that_fit(run, batch.size)
+    return np.concatenate(rows)
 
 
 def _pooled(features: Tensor, inputs: Any) -> Tensor:

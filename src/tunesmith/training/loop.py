@@ -159,6 +159,14 @@ class Training:
         self._load(self.best)
         self.network.module.eval()
 
+    def keep_best(self, why: str) -> bool:
+        """End here, with the weights of the best validation; False if there was none yet."""
+        if self.best:
+            self._load(self.best)
+            self.network.module.eval()
+            self.progress.ended = why
+        return bool(self.best)
+
     def snapshot(self) -> Snapshot:
         """Everything that is needed to go on from this event; tensors are not copied."""
         self._clock()
@@ -184,6 +192,9 @@ class Training:
             restore_optimizer(optimizer, dict(self._resumed.tensors["optimizer"]))
             restore_random(self._resumed.tensors["random"], self._resumed.randoms)
             self._resumed = None
+        # accelerate remembers every optimizer: earlier phases' states would stay in memory, and fp16
+        # would divide the gradients once for each.
+        self.accelerator.free_memory()
         prepared = self.accelerator.prepare_optimizer(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
@@ -420,7 +431,7 @@ class Training:
     def _blame(self, what: str) -> str:
         phase = self.plan.phases[self.progress.phase]
         peak = max(phase.lrs)
-        kept = "the best network so far is kept" if self.best else "no validation had been reached"
+        kept = "the best network so far is the result" if self.best else "no validation had been reached"
         return (
             f"{what} at step {self.progress.phase_steps + 1} of phase {phase.name!r}; the highest learning "
             f"rate there is {peak:g}. Lower it (--lr {peak / 10:g}), or look for inputs that are far out of "

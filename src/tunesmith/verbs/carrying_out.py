@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, TunesmithError
+from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers, write_whole
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan, Settings, fits, table
@@ -129,8 +129,14 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
             time_limit=time_limit,
             snapshot=snapshot,
         )
-        with interruptible() as interrupted:
-            _train(training, started, say, interrupted)
+        try:
+            with interruptible() as interrupted:
+                _train(training, started, say, interrupted)
+        except Diverged:
+            # Resuming would diverge again at the same step: what was best until then is the result.
+            if training.keep_best("diverged"):
+                finish(started, training, baselines)
+            raise
         run = finish(started, training, baselines)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)

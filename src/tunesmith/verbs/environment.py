@@ -26,15 +26,22 @@ PACKAGES = (
 def prepare(*, offline: bool = False) -> None:
     """Tell the libraries underneath how to behave, before they are imported.
 
-    Their bars and advice would tear ours. offline: they must not reach for a hub.
+    Their bars and advice would tear ours. offline: they must not reach for a hub, in this process.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    cache = os.environ.get("TUNESMITH_CACHE")
+    if cache:  # otherwise what was downloaded before tunesmith came is found in the hubs' own caches
+        os.environ.setdefault("HF_HOME", os.path.join(cache, "huggingface"))  # noqa: PTH118
+        os.environ.setdefault("TORCH_HOME", os.path.join(cache, "torch"))  # noqa: PTH118
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["HF_DATASETS_OFFLINE"] = "1"
+        for module in ("huggingface_hub.constants", "datasets.config"):
+            if module in sys.modules:  # they read the environment only when they are imported
+                sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 def described() -> dict[str, Any]:

@@ -117,7 +117,7 @@ def fit(
     seed: of everything random.
     time_limit: end training after 90s, 10m, 1h30m; the best so far is kept.
     checkpoint_every: how often to save inside an epoch; each epoch's end is saved anyway.
-    offline: never reach for a model hub.
+    offline: never reach for a hub, in this process.
     dry_run: read the data, load the network, print the plan, and stop.
     out: the run's folder; by default runs/DATA-TIME.
     config: a YAML file of these options, a run's asked.yaml for instance; what is given beside it wins.

@@ -129,15 +129,13 @@ def models(
     """
     from tunesmith.sources import SOURCES, headed_files
 
-    found = list(headed_files(pattern))
+    found = [m for m in headed_files(pattern, source or "") if not task or m.kind == task]
     for name in [source] if source else SOURCES.names():
         try:
             found += SOURCES.load(name)().find(pattern, task)
         except MissingPackage:
             if source:
                 raise
-    if source:
-        found = [m for m in found if m.name.startswith(f"{source}/") or m.local]
     return sorted((m for m in found if m.local or not local), key=lambda m: (not m.local, m.name))
 
 
