@@ -1,6 +1,6 @@
 """Measure what docs/numbers.md says of the first fits; resumable: what is in bench/results is not run again.
 
-    python bench/spine.py [NAME ...]      # all, or those whose name begins so
+    python bench/spine.py [NAME ...]      # all, or that one, or those whose name begins so
 
 Needs the data sets and weights that tests/real use, in the folder TUNESMITH_REAL_DATA (default: shared/data
 beside the repository). Accuracies come with 95 % intervals; seconds are of this machine and this run.
@@ -234,7 +234,8 @@ def main(names: list[str]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name, measure in MEASUREMENTS.items():
         path = RESULTS / f"{name}.json"
-        if path.exists() or (names and not any(name.startswith(n) for n in names)):
+        wanted = name in names or any(name.startswith(n) for n in names if n not in MEASUREMENTS)
+        if path.exists() or (names and not wanted):
             continue
         print(f"== {name}", flush=True)
         path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
