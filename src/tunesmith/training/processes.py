@@ -1,4 +1,4 @@
-"""One training in several processes, as `accelerate launch` or torchrun start them.
+"""One training in several processes, as torchrun starts them.
 
 Every process has the whole network and goes through the same events; each computes its share of a
 batch, and of a validation. Only the main one speaks and writes.
