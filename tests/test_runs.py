@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 import tunesmith as ts
@@ -314,7 +315,9 @@ def test_a_run_that_diverged_keeps_the_best_network_before_it(
 
 
 def test_an_image_size_for_a_network_that_is_already_built_is_refused(photo_run: Path, photos: Path) -> None:
-    with pytest.raises(BadOption, match="already built for its own input; leave image_size out"):
+    with pytest.raises(
+        BadOption, match=r"already built for an input of 32, and image_size asks for 64; leave image_size out"
+    ):
         ts.fit(str(photos), model=str(photo_run), image_size=64, dry_run=True, reporter=Silent())
 
 
@@ -327,3 +330,28 @@ def test_downloads_lie_under_the_cache_that_is_named(monkeypatch: pytest.MonkeyP
     prepare()
     assert os.environ["HF_HOME"] == str(tmp_path / "huggingface")
     assert os.environ["TORCH_HOME"] == "mine"
+
+
+def test_a_run_reads_the_columns_that_it_learned_from(reviews: Path, tmp_path: Path, tiny_text: Any) -> None:
+    table = tmp_path / "odd.csv"
+    table.write_text(reviews.read_text().replace("text,label", "what_was_said,verdict", 1))
+    run = fitted(
+        str(table), model=f"hf/{tiny_text('bert')}", image_size=None, item="what_was_said", target="verdict",
+        out=tmp_path / "run",
+    )  # fmt: skip
+    assert len(run.predict(str(table))) == 60
+    assert run.evaluate(str(table)).count == 60
+    assert len(ts.Run.open(run.folder).predict(["lovely"])) == 1
+
+
+def test_a_network_of_ones_own_predicts_right_after_it_was_learned(photos: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    mine = ts.network(module, example=torch.zeros(1, 3, 32, 32))
+    run = fitted(str(photos), model=mine, image_size=None, out=tmp_path / "run")
+    assert len(run.predict(str(photos / "red" / "00.png"))) == 1
+
+
+def test_a_bare_module_is_told_to_be_wrapped(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match=r"found a Linear.*tunesmith.network\(module, example"):
+        fitted(str(photos), model=nn.Linear(3, 3), out=tmp_path / "run")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +45,7 @@ WEIGHTS: Final = "weights.safetensors"
 class Run:
     """What came of one `fit`.
 
-    module: of a network that was the person's own; a folder cannot hold its code.
+    module: of a network that was the person's own (or the Network around it); a folder cannot hold its code.
     """
 
     folder: Path
@@ -129,7 +130,12 @@ class Run:
         """The kept network, ready to predict, its task and its labels."""
         if not (self.folder / "model" / NETWORK).is_file():
             raise BadRun(f"{self.folder} holds no model yet; go on with: tunesmith resume {self.folder}")
-        return load_model(self.folder / "model", module=self.module)
+        return load_model(self.folder / "model", module=getattr(self.module, "module", self.module))
+
+    def holding(self, network: Network, task: Task, labels: Labels) -> Run:
+        """The same run with its network at hand, as `fit` returns it: nothing is loaded again."""
+        self.__dict__["model"] = network, task, labels
+        return self
 
     def predict(
         self,
@@ -144,7 +150,7 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Answers for new items, a row each; options as `tunesmith.predict` explains them."""
         _, task, labels = self.model
-        dataset = read_items(items, takes=task.takes, item=item, columns=columns, split=split)
+        dataset = self._read(items, takes=task.takes, item=item, columns=columns, split=split)
         unlabelled = dataset.remove_columns("label") if "label" in dataset.column_names else dataset
         rows = task.table(self._answers(unlabelled, batch, device), labels, full=probabilities)
         names = dataset["item"] if task.takes == "text" else dataset["id"]
@@ -166,7 +172,7 @@ class Run:
         Raises BadData for an example without a label, or with one that the run has not learned.
         """
         _, task, labels = self.model
-        dataset = read_items(data, takes=task.takes, item=item, target=target, columns=columns, split=split)
+        dataset = self._read(data, takes=task.takes, item=item, target=target, columns=columns, split=split)
         for where, label in zip(dataset["id"], dataset["label"], strict=True):
             if label is None:
                 raise BadData(f"{where} has no label, and without labels nothing can be scored; use predict.")
@@ -177,6 +183,15 @@ class Run:
                 )
         answers = self._answers(dataset, batch, device)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
+
+    def _read(self, source: Any, **options: Any) -> Any:
+        """New items; in a table that has the columns that the run was begun with, those are read."""
+        remembered = {name: self.asked.get(name) for name in ("item", "target")}
+        named = any(options.get(name) for name in ("item", "target", "columns"))
+        if not named and any(remembered.values()):
+            with suppress(BadData, BadOption):
+                return read_items(source, **{**options, **remembered})
+        return read_items(source, **options)
 
     def _answers(self, dataset: Any, batch: int, device: str) -> list[Any]:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:

@@ -8,10 +8,10 @@ import io
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -158,15 +158,14 @@ def test_the_help_answers_at_once() -> None:
     def best(*words: str) -> float:
         times = []
         for _ in range(3):
-            began = time.perf_counter()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([sys.executable, *words], capture_output=True, check=True)
-            times.append(time.perf_counter() - began)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         return min(times)
 
-    nothing = best("-c", "pass")
-    if nothing > 0.1:
-        pytest.skip(f"this machine is busy: python alone takes {nothing:.2f} s")
-    assert best("-m", "tunesmith", "--help") - nothing < 0.5
+    # Work, not time on the wall: machines that run tests are shared.
+    assert best("-m", "tunesmith", "--help") - best("-c", "pass") < 0.5
 
 
 @pytest.mark.parametrize("name", ["tasks", "strategies", "sources"])
@@ -280,7 +279,7 @@ def test_a_terminal_gets_a_bar_a_row_an_epoch_and_a_box(photo_run: Path) -> None
     assert "loss 0.2500" in seen
     assert "head           1" in seen
     box = seen[seen.index("╭") :]
-    for part in ("fine-tuned", "linear probe", "majority class", "run:", "next: tunesmith predict"):
+    for part in ("this run", "linear probe", "majority class", "run:", "next: tunesmith predict"):
         assert part in box
     assert max(len(line) for line in box.splitlines()) == 80
 

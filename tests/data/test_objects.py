@@ -159,13 +159,15 @@ def test_a_saved_dataset_dict_is_read_without_a_bar(
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     part = datasets.Dataset.from_dict(rows, features=features)
     whole = datasets.DatasetDict({"train": part, "validation": part, "extra": part})
+    before = datasets.utils.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     whole.save_to_disk(str(tmp_path / "saved"))
-    datasets.enable_progress_bars()
+    if not before:
+        datasets.enable_progress_bars()
     capfd.readouterr()
     data = read(tmp_path / "saved", test_size=0.25)
     assert "it/s" not in capfd.readouterr().err
-    assert not datasets.utils.are_progress_bars_disabled()
+    assert datasets.utils.are_progress_bars_disabled() == before
     assert (data.name, data.takes, len(data.valid)) == ("saved", "image", 8)
     assert (decode(data.valid[3]["item"]) == pixels + 3).all()
     assert data.understood[-1] == "left out: extra, no split of that name is known"

@@ -128,3 +128,13 @@ def test_what_a_killed_writer_left_is_cleared_after_a_day(cache: Path) -> None:
     os.utime(old, (0, 0))
     read_items(["a text"], takes="text")
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_mistyped_table_is_not_taken_for_a_text(write: Write) -> None:
+    path = write("bank.csv", "text\nhello\n")
+    with pytest.raises(NoData, match=r"nothing is at .*bnk.csv; did you mean 'bank.csv'"):
+        read_items([str(path.with_name("bnk.csv"))], takes="text")
+
+
+def test_a_text_that_speaks_of_a_file_is_a_text() -> None:
+    assert read_items(["I lost my bank.csv"], takes="text")["item"] == ["I lost my bank.csv"]

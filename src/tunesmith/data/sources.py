@@ -152,6 +152,9 @@ def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Itera
     ending = path.suffix.lower()
     there = os.path.exists(path)  # noqa: PTH110
     known = (*TABLE_ENDINGS, ".txt", ".zip", ".npz")
+    mistyped = not there and ending in known and not any(c.isspace() for c in str(item))
+    if mistyped:  # "bnk.csv" is nobody's review
+        raise _nothing_at(path, asked)
     if takes == "text" and isinstance(item, str) and not (there and ending in known):
         yield Row(where, where, item, None)
     elif there and (path.is_dir() or (ending in known and ending != ".txt")):

@@ -15,12 +15,17 @@ from tunesmith.sources.module import with_head
 def load_network(model: str | Network | Path, want: Want) -> Network:
     """A network by name, from an earlier run, or as it was given, with the head that is wanted."""
     if isinstance(model, Network):
-        _refuse_size(model.origin, want)
+        _refuse_size(model, want)
         return with_head(model, want)
+    if not isinstance(model, str | Path):
+        raise BadOption(
+            f"model is a name, a folder or a Network; found a {type(model).__name__}. A module of your own "
+            "is wrapped first: tunesmith.network(module, example=...)."
+        )
     folder = Path(model).expanduser()
     if (folder / "manifest.json").is_file():
-        _refuse_size(str(folder), want)
         earlier, _, labels = load_model(folder / "model")
+        _refuse_size(earlier, want)
         earlier.origin = f"{folder.resolve().name}/{earlier.origin}"
         if labels.names == want.labels and want.head in ("linear", "pretrained") and not want.dropout:
             return replace(earlier, loaded=(f"network and head of {folder.name}",))
@@ -28,10 +33,14 @@ def load_network(model: str | Network | Path, want: Want) -> Network:
     return load_named(str(model), want)
 
 
-def _refuse_size(what: str, want: Want) -> None:
+def _refuse_size(network: Network, want: Want) -> None:
     """A network that is already built keeps the input that it was built for."""
-    for name, value in (("image_size", want.image_size), ("max_length", want.max_length)):
-        if value is not None:
+    for name, asked, has in (
+        ("image_size", want.image_size, getattr(network.preprocess, "size", None)),
+        ("max_length", want.max_length, getattr(network.preprocess, "max_length", None)),
+    ):
+        if asked is not None and asked != has:
             raise BadOption(
-                f"{what} is already built for its own input; leave {name} out, or name its source."
+                f"{network.origin} is already built for an input of {has}, and {name} asks for {asked}; "
+                f"leave {name} out, or name the network's source."
             )

@@ -109,7 +109,7 @@ def outcome(run: Run) -> list[str]:
     """How the run did on the test split, beside its baselines, and the verdict."""
     scores = run.scores
     metric, test = scores["metric"], scores["test"]
-    compared = {"fine-tuned": test, **dict(reversed(scores["baselines"].items()))}
+    compared = {"this run": test, **dict(reversed(scores["baselines"].items()))}
     others = (name for name in test["metrics"] if "/" not in name and name != metric)
     return [
         f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",

@@ -114,7 +114,7 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
     write_whole(folder / "scores.json", json.dumps(written, indent=1) + "\n")
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    run = Run(folder.resolve())
+    run = Run(folder.resolve()).holding(network, task, labels)
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
         log.write("\n".join(outcome(run)) + "\n")
     processes.wait()
