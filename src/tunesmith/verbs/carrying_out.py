@@ -29,7 +29,7 @@ from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
 from tunesmith.verbs.folders import check_place, make_folder, refuse_changes
-from tunesmith.verbs.loading import load_network
+from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
@@ -235,6 +235,7 @@ def _check_early(asked: Mapping[str, Any]) -> None:
 
     planning.check(planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)}))
     accelerator_for(asked["device"], asked["precision"])
+    check_name(asked["model"])
     whole("image_size", asked["image_size"])
     whole("max_length", asked["max_length"])
     if asked["head"] not in HEADS:

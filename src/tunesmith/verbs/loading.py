@@ -9,6 +9,7 @@ from tunesmith.errors import BadOption
 from tunesmith.networks.network import Network, Want
 from tunesmith.runs import load_model
 from tunesmith.sources import load as load_named
+from tunesmith.sources import resolve
 from tunesmith.sources.module import with_head
 
 
@@ -31,6 +32,12 @@ def load_network(model: str | Network | Path, want: Want) -> Network:
             return replace(earlier, loaded=(f"network and head of {folder.name}",))
         return replace(with_head(earlier, want), loaded=(f"network of {folder.name}, with a new head",))
     return load_named(str(model), want)
+
+
+def check_name(model: object) -> None:
+    """Raise for a model's name that no source could serve, before the data are read."""
+    if isinstance(model, str) and model and not (Path(model).expanduser() / "manifest.json").is_file():
+        resolve(model)
 
 
 def _refuse_size(network: Network, want: Want) -> None:

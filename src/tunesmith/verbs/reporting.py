@@ -110,10 +110,11 @@ def outcome(run: Run) -> list[str]:
     scores = run.scores
     metric, test = scores["metric"], scores["test"]
     compared = {"this run": test, **dict(reversed(scores["baselines"].items()))}
+    solved = {"linear probe": "linear probe, solved in closed form"}  # beside a strategy of that name
     others = (name for name in test["metrics"] if "/" not in name and name != metric)
     return [
         f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",
-        *(f"  {name:<16} {_interval(part['metrics'][metric])}" for name, part in compared.items()),
+        *(f"  {_interval(part['metrics'][metric])}  {solved.get(n, n)}" for n, part in compared.items()),
         ", ".join(f"{words(name)} {_interval(test['metrics'][name])}" for name in others),
         scores["verdict"],
     ]
