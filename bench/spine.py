@@ -274,8 +274,8 @@ def write_numbers() -> None:
     if shown:
         lines += [
             "## clothing-small, the same network, 3 epochs, 128 pixels\n",
-            "| strategy | test accuracy | macro-F1 | probe's macro-F1 | difference, paired | seconds |",
-            "|---|---|---|---|---|---|",
+            "| strategy | test accuracy | macro-F1 | probe's macro-F1 | difference, paired |",
+            "|---|---|---|---|---|",
         ]
         for name in shown:
             r = results[name]
@@ -283,7 +283,7 @@ def write_numbers() -> None:
             lines.append(
                 f"| {name.removeprefix('clothing_')} | {_score(r)} | {_score(r, 'macro_f1')} | "
                 f"{r['baselines']['linear probe']['macro_f1']['value']:.3f} | "
-                f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] | {r['seconds']} |"
+                f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] |"
             )
         lines.append("\n`python bench/spine.py clothing`\n")
     if any(n.startswith("polarity") for n in results):
@@ -304,8 +304,8 @@ def polarity(results: dict[str, Any]) -> list[str]:
         "The Trainer reads the network through transformers' own class (CLS and pooler); tunesmith reads a "
         "sentence encoder by its own pooling, the mean, or with `?pooling=own` as the Trainer does. Three "
         "epochs; where everything trains, on 2,000 of the 7,463 training sentences.\n",
-        "| what | rates (stages, head) | test accuracy | against the Trainer, paired | seconds |",
-        "|---|---|---|---|---|",
+        "| what | rates (stages, head) | test accuracy | against the Trainer, paired |",
+        "|---|---|---|---|",
     ]
     rows = (
         ("polarity_probe", "linear_probe", "0, 1e-3", "polarity_trainer_probe"),
@@ -324,7 +324,7 @@ def polarity(results: dict[str, Any]) -> list[str]:
         if other in results:
             middle, low, high = _paired(r["predictions"], results[str(other)]["predictions"], truth)
             against = f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
-        lines.append(f"| {what} | {rates} | {_score(r)} | {against} | {r['seconds']} |")
+        lines.append(f"| {what} | {rates} | {_score(r)} | {against} |")
     lines.append("\n`python bench/spine.py polarity`\n")
     return lines
 
@@ -348,8 +348,7 @@ HEADING = """# Numbers
 
 What is claimed, measured; each with the command that measures it again. Written by `make bench` from
 bench/results. Accuracies are of the test split, with 95 % bootstrap intervals; differences are paired, on the
-same examples. Seconds are of a whole fit from start to saved run on two shared cores, beside other work: to
-compare only roughly, and only inside one table.
+same examples. No times yet: these runs shared two cores with other work, so their seconds mean nothing.
 """
 
 
