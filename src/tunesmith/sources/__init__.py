@@ -149,9 +149,8 @@ def headed_files(pattern: str = "", source: str = "") -> list[Model]:
                 header = read_header(path)
             except (BadWeights, OSError):
                 continue
-            if header.metadata.get("model", "").startswith(f"{source}/" if source else "") and (
-                "model" in header.metadata and pattern in str(path)
-            ):
+            model = header.metadata.get("model")
+            if model and model.startswith(f"{source}/" if source else "") and pattern in str(path):
                 numbers = sum(math.prod(shape) for shape in header.shapes.values())
                 found.append(
                     Model(
