@@ -12,6 +12,8 @@ TunesmithError
 ├── MissingPackage    ImportError        an optional package is not installed
 ├── BadRun            ValueError         a run folder that is missing, incomplete or damaged
 ├── FrozenMoved       RuntimeError       a frozen stage was changed: a bug, and the run is worth nothing
+├── CannotReplay      RuntimeError       a network that cannot go on from stored activations at this cut
+├── EngineFailed      RuntimeError       an inference engine cannot run a network, or differs from it
 ├── Diverged          ArithmeticError    the loss became NaN or ran away
 └── OutOfMemory       MemoryError        even one example does not fit
 
@@ -75,6 +77,14 @@ class FrozenMoved(TunesmithError, RuntimeError):
     """A stage whose learning rate was 0.0 is not the same, bit for bit, after its phase."""
 
     exit_code = 1
+
+
+class CannotReplay(TunesmithError, RuntimeError):
+    """A network cannot go on from stored activations at this cut; it runs live instead."""
+
+
+class EngineFailed(TunesmithError, RuntimeError):
+    """An inference engine cannot run this network, or what it gives differs from the live network."""
 
 
 class Diverged(TunesmithError, ArithmeticError):

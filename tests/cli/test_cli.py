@@ -78,8 +78,9 @@ def verbs() -> dict[str, Callable[..., Any]]:
     from tunesmith.verbs.looking import demo, models, plan, stages
     from tunesmith.verbs.predict import predict
     from tunesmith.verbs.resume import resume
+    from tunesmith.verbs.storing import store
 
-    return {v.__name__: v for v in (fit, resume, evaluate, predict, stages, plan, models, demo)}
+    return {v.__name__: v for v in (fit, resume, evaluate, predict, stages, plan, models, store, demo)}
 
 
 @pytest.mark.parametrize("name", verbs())

@@ -15,7 +15,7 @@ import pytest
 
 PAGES = ("cli.md", "api.md", "data.md", "models.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "sources"}
-COMMANDS = ("fit", "resume", "evaluate", "predict", "stages", "plan", "models", "demo")
+COMMANDS = ("fit", "resume", "evaluate", "predict", "stages", "plan", "models", "store", "demo")
 
 
 def commands() -> Mapping[str, Any]:

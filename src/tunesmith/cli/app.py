@@ -24,6 +24,7 @@ from tunesmith.verbs.fit import fit
 from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
 from tunesmith.verbs.resume import resume
+from tunesmith.verbs.storing import ASKED, store
 
 WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
 EXAMPLES = """
@@ -203,6 +204,68 @@ def _models(*, json: bool = False, **options: Any) -> None:
         )
 
 
+def _store(*, json: bool = False, **options: Any) -> None:
+    action = options.get("action", "ls")
+    if action == "clear" and not options.get("yes") and sys.stdin.isatty():
+        there = store(**{**options, "action": "ls"})
+        size = _bytes(sum(row["size"] for row in there))
+        what = "1 shelf" if len(there) == 1 else f"{len(there)} shelves"
+        asked = f"Remove {what} with {size}? ({ASKED})"
+        if there and not typer.confirm(asked, err=True):
+            raise typer.Exit(1)
+        options["yes"] = True
+    rows = store(**options)
+    harmed = action == "verify" and not all(row["sound"] for row in rows)
+    if json:
+        _echo_json(rows)
+    elif not rows:
+        typer.echo("the store is empty", err=True)
+    else:
+        _echo_shelves(rows, action)
+    if harmed and not json:
+        typer.echo("what is damaged counts as missing: it will be computed again when it is needed", err=True)
+    raise typer.Exit(int(harmed))
+
+
+def _echo_shelves(rows: list[dict[str, Any]], action: str) -> None:
+    """Columns of what is known, the numbers to the right; at the end what is wrong with a shelf."""
+    shown = {
+        "ls": ("what", "model", "cut", "engine", "records", "size", "last_used"),
+        "verify": ("what", "model", "cut", "records", "damaged", "torn"),
+        "clear": ("what", "model", "cut", "size", "removed"),
+    }[action]
+    table = [("key", *(name.replace("_", " ") for name in shown), "")]
+    for row in rows:
+        cells = [_cell(name, row[name]) for name in shown]
+        table.append((row["key"][:12], *cells, row.get("problem", "")))
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    right = [name in ("records", "size", "damaged", "torn") for name in ("key", *shown, "")]
+    for line in table:
+        cells = [f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(line, widths, right, strict=True)]
+        typer.echo("  ".join(cells).rstrip())
+    if action != "verify":
+        total = _bytes(sum(row["size"] for row in rows if row.get("removed", True)))
+        typer.echo(f"\n{total} {'removed' if action == 'clear' else 'in all'}")
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "size":
+        return _bytes(value)
+    if name == "removed":
+        return "yes" if value else "no, a process uses it"
+    if name == "last_used":
+        return (value or "")[:16].replace("T", " ")
+    return "" if value is None else f"{value:,}" if name == "records" else str(value)
+
+
+def _bytes(count: float) -> str:
+    units = iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while count >= 1000 and unit != "TB":
+        count, unit = count / 1000, next(units)
+    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+
+
 def _echo_json(thing: Any) -> None:
     typer.echo(json.dumps(thing, ensure_ascii=False, indent=1))
 
@@ -249,6 +312,14 @@ _add(
 _add(stages, _stages, "torchvision/resnet18@none", arguments=("model",), json=ONE)
 _add(plan, _plan, "--strategy gradual --stages 12 --epochs 8", json=(bool, False, "as JSON, for fit --plan."))
 _add(models, _models, "mobilenet --local", arguments=("pattern",), json=ONE)
+_add(
+    store,
+    _store,
+    "ls",
+    arguments=("action", "keys"),
+    keys=(list[str], None, "only shelves whose keys begin so; all of them when none is named."),
+    json=ONE,
+)
 _add(demo, _reported(demo), "--epochs 3", quiet=QUIET, json=LINES)
 
 
