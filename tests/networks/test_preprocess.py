@@ -54,8 +54,8 @@ def test_the_interpolation_is_the_one_that_is_named(picture: Callable[..., dict[
     image = Image.open(str(item["path"]))
     for name, kind in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
         raw = ImagePreprocess(16, 16, name).raw([item])[0].permute(1, 2, 0).numpy()
-        assert np.array_equal(raw, np.asarray(image.resize((16, 16), kind)))
-    assert not np.array_equal(raw, np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR)))
+        assert np.abs(raw.astype(int) - np.asarray(image.resize((16, 16), kind))).max() <= 2
+    assert np.abs(raw.astype(int) - np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR))).max() > 2
 
 
 def test_ready_scales_and_normalises_by_hand_arithmetic() -> None:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tunesmith.data.images import decode
 from tunesmith.errors import BadOption
+from tunesmith.networks.pixels import stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ class ImagePreprocess:
 
     size: pixels a side of what the network gets.
     resize: pixels of the shorter side before the crop; equal to size where nothing is cut off.
-    interpolation: as PIL calls it; PIL's filters are antialiased.
+    interpolation: as PIL calls it; all but nearest are antialiased.
     mean, std: per channel, of values in [0, 1].
     argument: the name under which the network's forward takes the images; None: the first one.
     """
@@ -71,12 +71,9 @@ class ImagePreprocess:
         """Decode, resize and crop.
 
         items: {"path", "bytes"} as the data hold them.
-        Returns uint8 [B, 3, size, size].
+        Returns uint8 [B, 3, size, size], contiguous.
         """
-        import numpy as np
-        import torch
-
-        return torch.from_numpy(np.stack([self._pixels(item) for item in items])).permute(0, 3, 1, 2)
+        return stacked(items, size=self.size, resize=self.resize, interpolation=self.interpolation)
 
     def ready(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor | Mapping[str, Tensor]:
         """uint8 [B, 3, H, W] to normalised float32 of the same shape."""
@@ -98,20 +95,6 @@ class ImagePreprocess:
 
     def save(self, folder: Path) -> None:
         """Nothing: `spec` says it all."""
-
-    def _pixels(self, item: Any) -> Any:
-        import numpy as np
-        from PIL import Image
-
-        pixels = decode(item, at_least=(self.resize, self.resize))
-        H, W = pixels.shape[:2]
-        scale = self.resize / min(H, W)
-        size = max(self.resize, round(W * scale)), max(self.resize, round(H * scale))
-        image = Image.fromarray(pixels)
-        if image.size != size:
-            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
-        left, top = (size[0] - self.size) // 2, (size[1] - self.size) // 2
-        return np.asarray(image)[top : top + self.size, left : left + self.size]
 
 
 @dataclass(frozen=True)
