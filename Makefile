@@ -35,6 +35,7 @@ format: $(SETUP)
 
 bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/spine.py
+	$(BIN)/python bench/replay.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

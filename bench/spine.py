@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from page import write_numbers
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "bench" / "results"
@@ -82,16 +84,23 @@ def trashnet_logistic() -> dict[str, Any]:
     from sklearn.metrics import log_loss
     from sklearn.preprocessing import StandardScaler
 
+    from tunesmith.data.cache import cache_folder
     from tunesmith.sources import load
+    from tunesmith.store import Store
     from tunesmith.tasks.named import task as named
-    from tunesmith.training.heads import head_features
+    from tunesmith.training.examples import Examples
+    from tunesmith.training.recorded import Recorded
 
     task = named("image-classification")
     data = task.read(str(DATA / "trashnet"))
     labels = task.labels(data)
     torch.manual_seed(0)
     network = load(str(KERAS), task.want(labels))
-    X = {s: head_features(network, task, data.splits[s], labels, batch=32) for s in data.splits}
+    splits = {s: Examples(data.splits[s], network.preprocess) for s in data.splits}
+    recorded = Recorded(network, Store(cache_folder() / "store"), {}, splits["train"], engine="eager")
+    for split in splits.values():
+        recorded.fill(split)
+    X = {s: recorded.pooled(split) for s, split in splits.items()}
     y = {s: np.asarray(task.targets(data.splits[s], labels)) for s in data.splits}
     scaler = StandardScaler().fit(X["train"])
     rows = []
@@ -249,107 +258,7 @@ def main(names: list[str]) -> None:
             continue
         print(f"== {name}", flush=True)
         path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    write_numbers()
-
-
-def write_numbers() -> None:
-    """docs/numbers.md from what lies in bench/results."""
-    results = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(RESULTS.glob("*.json"))}
-    lines = [HEADING]
-    if {"trashnet_probe", "trashnet_logistic"} <= results.keys():
-        r, logistic = results["trashnet_probe"], results["trashnet_logistic"]
-        chosen = logistic["chosen"]
-        others = ", ".join(f"{row['test']:.3f} at {row['C']:g}" for row in logistic["tried"])
-        lines += [
-            "## trashnet, MobileNetV2 (1.0, Keras' weights), linear probe, 10 epochs, 224 pixels\n",
-            "| head | test accuracy |\n|---|---|",
-            f"| tunesmith, AdamW 3e-3, 10 epochs | {_score(r)} |",
-            f"| scikit-learn LogisticRegression, same features, C = {chosen['C']:g} by validation log-loss | "
-            f"{chosen['test']:.3f} |",
-            f"| closed-form ridge probe | {_score(r['baselines']['linear probe'], inner=False)} |",
-            f"\nLogisticRegression's test accuracy at every C tried: {others}.",
-            f"Of the run itself: {r['verdict']} `python bench/spine.py trashnet`\n",
-        ]
-    shown = [n for n in ("clothing_top", "clothing_gradual") if n in results]
-    if shown:
-        lines += [
-            "## clothing-small, the same network, 3 epochs, 96 pixels\n",
-            "| strategy | test accuracy | macro-F1 | probe's macro-F1 | difference, paired |",
-            "|---|---|---|---|---|",
-        ]
-        for name in shown:
-            r = results[name]
-            gap = r["difference"]
-            lines.append(
-                f"| {name.removeprefix('clothing_')} | {_score(r)} | {_score(r, 'macro_f1')} | "
-                f"{r['baselines']['linear probe']['macro_f1']['value']:.3f} | "
-                f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] |"
-            )
-        lines.append("\n`python bench/spine.py clothing`\n")
-    if any(n.startswith("polarity") for n in results):
-        lines += polarity(results)
-    path = RESULTS / "kills.txt"
-    if path.exists():
-        lines += ["## Killed and resumed\n", path.read_text(encoding="utf-8")]
-    (ROOT / "docs" / "numbers.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-
-
-def polarity(results: dict[str, Any]) -> list[str]:
-    """The table of sentence-polarity: tunesmith beside the Trainer, on the same test sentences."""
-    from tunesmith.data.read import read
-
-    truth = np.asarray(read(str(DATA / "sentence-polarity"), takes="text").test["label"])
-    lines = [
-        "## sentence-polarity, all-MiniLM-L6-v2, batches of 32, linear schedule\n",
-        "The Trainer reads the network through transformers' own class (CLS and pooler); tunesmith reads a "
-        "sentence encoder by its own pooling, the mean, or with `?pooling=own` as the Trainer does. Three "
-        "epochs; where everything trains, on 2,000 of the 7,463 training sentences.\n",
-        "| what | rates (stages, head) | test accuracy | against the Trainer, paired |",
-        "|---|---|---|---|",
-    ]
-    rows = (
-        ("polarity_probe", "linear_probe", "0, 1e-3", "polarity_trainer_probe"),
-        ("polarity_probe_default", "linear_probe, default rate", "0, 1e-2", "polarity_trainer_probe"),
-        ("polarity_trainer_probe", "Trainer, base frozen", "0, 1e-3", None),
-        ("polarity_full", "full", "5e-5, 5e-5", "polarity_trainer_full"),
-        ("polarity_full_own", "full, `?pooling=own`", "5e-5, 5e-5", "polarity_trainer_full"),
-        ("polarity_gradual", "gradual", "5e-5, 1e-3", "polarity_trainer_full"),
-        ("polarity_trainer_full", "Trainer, everything", "5e-5, 5e-5", None),
-    )
-    for name, what, rates, other in rows:
-        if name not in results:
-            continue
-        r = results[name]
-        against = ""
-        if other in results:
-            middle, low, high = _paired(r["predictions"], results[str(other)]["predictions"], truth)
-            against = f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
-        lines.append(f"| {what} | {rates} | {_score(r)} | {against} |")
-    lines.append("\n`python bench/spine.py polarity`\n")
-    return lines
-
-
-def _paired(ours: list[str], theirs: list[str], truth: Any) -> tuple[float, float, float]:
-    gap = (np.asarray(ours) == truth).astype(float) - (np.asarray(theirs) == truth).astype(float)
-    random = np.random.default_rng(0)
-    drawn = [gap[random.integers(0, len(gap), len(gap))].mean() for _ in range(2000)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(gap.mean()), float(low), float(high)
-
-
-def _score(result: dict[str, Any], metric: str = "accuracy", *, inner: bool = True) -> str:
-    score = (result["test"] if inner else result)[metric]
-    if "low" not in score:
-        return f"{score['value']:.3f}"
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-
-
-HEADING = """# Numbers
-
-What is claimed, measured; each with the command that measures it again. Written by `make bench` from
-bench/results. Accuracies are of the test split, with 95 % bootstrap intervals; differences are paired, on the
-same examples. No times yet: these runs shared two cores with other work, so their seconds mean nothing.
-"""
+    write_numbers(RESULTS, ROOT / "docs" / "numbers.md")
 
 
 def _column(path: Path) -> list[str]:

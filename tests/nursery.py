@@ -19,10 +19,9 @@ from typing import Any
 
 def die_at(what: str, count: int) -> None:
     """Arrange for SIGKILL at the count-th step, fsync, rename, prediction or event."""
-    import accelerate.optimizer
-
     from tunesmith.tasks.classification import Classification
     from tunesmith.training import frozen
+    from tunesmith.training.loop import Training
 
     left = [count]
 
@@ -39,8 +38,7 @@ def die_at(what: str, count: int) -> None:
         return wrapped
 
     if what == "step":  # between backward and the optimizer's step
-        place = accelerate.optimizer.AcceleratedOptimizer
-        place.step = deadly(place.step)
+        Training._together = deadly(Training._together)  # type: ignore[method-assign]
     elif what == "fsync":  # while a checkpoint, a history or the model is written
         os.fsync = deadly(os.fsync)
     elif what == "rename":

@@ -17,6 +17,7 @@ from tunesmith.errors import BadPlan
 from tunesmith.registry import did_you_mean
 
 PARTS: Final = ("all", "norm", "bias")
+SOLVERS: Final = ("ridge", "lbfgs")
 HIGHEST_LR: Final = 10.0  # LARS at batch 32,768 reaches about 30; no fine-tuning recipe comes near 10
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,6 +27,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "augment": ("none", "flip", "standard"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "batch_norm": ("auto", "train", "frozen"),
+    "engine": ("auto", "openvino", "onnxruntime", "compile", "eager"),
 }
 
 
@@ -39,6 +41,8 @@ class Phase:
     parts: which weights of an unfrozen stage move: "all", "norm" (normalisation layers) or "bias"
         (BitFit, Zaken et al. 2021, arXiv:2106.10199). The head always moves whole.
     patience: stop the phase after so many validations without gain; None: never.
+    solver: None: the optimizer, in steps; "ridge" or "lbfgs": a linear head solved to convergence on stored
+        features, epochs not counting. Only for a phase in which the head alone trains.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Phase:
     lrs: tuple[float, ...]
     parts: str = "all"
     patience: int | None = None
+    solver: str | None = None
 
     @property
     def frozen_prefix(self) -> int:
@@ -68,6 +73,10 @@ class Settings:
     clip: largest gradient norm; 0 or None: not clipped.
     batch_norm: of unfrozen stages: "train", "frozen" (statistics stand, scale and shift train), or
         "auto": frozen below 1,000 training examples or 16 a batch, where the batch's statistics are noise.
+    engine: what runs frozen stages: "eager", "compile", "onnxruntime", "openvino", or "auto", the first of
+        the reverse order that is installed and agrees with the live network.
+    views: augmented views of each image that are stored, one of them used in each epoch; 0: where images
+        are augmented, frozen stages run live.
     metric: what validation decides by; None: the task's own choice.
     """
 
@@ -81,8 +90,10 @@ class Settings:
     label_smoothing: float = 0.0
     balance: str = "none"
     augment: str = "none"
-    precision: str = "auto"
+    precision: str = "fp32"
     batch_norm: str = "auto"
+    engine: str = "auto"
+    views: int = 0
     metric: str | None = None
     seed: int = 0
 
@@ -248,6 +259,10 @@ def _check_phase(phase: Phase, width: int) -> None:
         raise BadPlan(f"{where}: parts must be one of {', '.join(PARTS)}, found {phase.parts!r}.")
     if phase.patience is not None and not (_whole(phase.patience) and phase.patience >= 1):
         raise BadPlan(f"{where}: patience counts validations, from 1; found {phase.patience!r}.")
+    if phase.solver is not None and phase.solver not in SOLVERS:
+        raise BadPlan(f"{where}: solver must be one of {', '.join(SOLVERS)}, found {phase.solver!r}.")
+    if phase.solver is not None and any(phase.lrs[:-1]):
+        raise BadPlan(f"{where}: a solver is for the head alone, and here stages train too.")
 
 
 def _check_settings(settings: Settings) -> None:
@@ -273,6 +288,10 @@ def _check_settings(settings: Settings) -> None:
         raise BadPlan(f"clip is the largest gradient norm, or 0 for none; found {settings.clip!r}.")
     if not _whole(settings.seed) or not 0 <= settings.seed < 2**32:
         raise BadPlan(f"seed is a whole number from 0 to 2**32 - 1; found {settings.seed!r}.")
+    if isinstance(settings.views, bool) or not isinstance(settings.views, int) or settings.views < 0:
+        raise BadPlan(f"views counts stored views of each image, from 0; found {settings.views!r}.")
+    if settings.views and settings.augment == "none":
+        raise BadPlan("views are stored of augmented images; name an augmentation (--augment standard) too.")
     if settings.metric is not None and not isinstance(settings.metric, str):
         raise BadPlan(f"metric is a name, or nothing; found {settings.metric!r}.")
 

@@ -30,7 +30,6 @@ from tunesmith.plan import Plan
 from tunesmith.registry import did_you_mean
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
-from tunesmith.training.batches import measured
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.predicting import predict
 
@@ -198,8 +197,7 @@ class Run:
             raise BadOption(f"batch is how many items go at a time, from 1; found {batch!r}.")
         network, task, labels = self.model
         network.module.to(accelerator_for(device, "fp32").device)
-        lengths = measured(dataset, network.preprocess)
-        return predict(network, task, dataset, labels, batch=batch, lengths=lengths)
+        return predict(network, task, dataset, labels, batch=batch)
 
 
 def save_model(network: Network, want: Want, task: Task, labels: Labels, folder: Path) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tunesmith.training.batches import BUCKET, ahead, epoch_order, examples, measured, reading_order
+from tunesmith.training.batches import BUCKET, ahead, epoch_order, examples, reading_order
 
 
 @pytest.mark.parametrize(("count", "batch"), [(1, 1), (5, 2), (64, 8), (65, 8), (3, 10), (1001, 7)])
@@ -75,20 +73,6 @@ def test_examples_are_rows_in_the_order_asked_for() -> None:
 
     dataset = datasets.Dataset.from_dict({"id": ["a", "b", "c"], "item": ["x", "y", "z"]})
     assert examples(dataset, np.array([2, 0])) == [{"id": "c", "item": "z"}, {"id": "a", "item": "x"}]
-
-
-def test_lengths_count_tokens_before_anything_is_cut(tiny_text: Callable[[str], Path]) -> None:
-    import datasets
-    import transformers
-
-    from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_text("bert"))
-    dataset = datasets.Dataset.from_dict({"item": ["ab", "a", "abc a"] * 500})  # above one block of 1,000
-    found = measured(dataset, TextPreprocess(tokenizer, 2))
-    assert found is not None
-    assert found.tolist() == [2, 1, 4] * 500  # one token a letter, and this tokenizer adds none
-    assert measured(dataset, ImagePreprocess(8, 8)) is None
 
 
 def ours() -> list[threading.Thread]:

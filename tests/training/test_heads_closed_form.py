@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as TheirRidge
 from sklearn.linear_model import RidgeClassifierCV
 
-from tunesmith.data.data import Data
-from tunesmith.networks.network import Network
-from tunesmith.tasks.task import Task
-from tunesmith.training.heads import LAMBDAS, decomposed, head_features, left_out, ridge
+from tunesmith.training.heads import LAMBDAS, decomposed, left_out, ridge
 
 SHAPES = [(40, 5), (40, 39), (40, 40), (25, 60), (30, 1)]
 
@@ -122,20 +117,3 @@ def test_more_repeats_of_the_data_do_not_change_the_penalty_per_example(seed: in
     twice = ridge(np.tile(features, (2, 1)), np.tile(targets, 2), 3)
     assert twice.weights.shape == once.weights.shape
     assert twice.penalty <= once.penalty  # every example has a twin, so less must be shrunk
-
-
-def test_head_features_are_what_the_head_is_given(
-    small: Callable[..., Network], task: Task, pixels: Data
-) -> None:
-    import torch
-
-    network = small()
-    labels = task.labels(pixels)
-    found = head_features(network, task, pixels.valid, labels, batch=4)
-    batch = task.collate([pixels.valid[i] for i in range(9)], network.preprocess, labels)
-    head = network.module.get_submodule("head")
-    with torch.no_grad():
-        logits = network(batch.inputs)
-        assert torch.allclose(head(torch.from_numpy(found)), logits, atol=1e-6)
-    assert found.shape == (9, 6)
-    assert not head._forward_pre_hooks

@@ -14,7 +14,7 @@ from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Want
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
-from tunesmith.training.batches import measured
+from tunesmith.training.examples import Examples
 from tunesmith.training.predicting import predict
 
 Make = Callable[..., Network]
@@ -53,12 +53,12 @@ def test_texts_come_back_in_order_although_the_longest_are_read_first(
     network = load(f"hf/{tiny_text('bert')}", Want("text-classification", 2, labels.names))
     with torch.no_grad():  # a new head is so small that all its answers are alike
         dict(network.module.named_parameters())[network.head.weights[-2]].mul_(1000)
-    lengths = measured(dataset, network.preprocess)
+    lengths = Examples(dataset, network.preprocess).lengths
     assert lengths is not None
     assert len(set(lengths.tolist())) > 5
     expected = one_by_one(network, task, dataset, labels)
     for batch in (1, 4, 23):
-        found = np.array(predict(network, task, dataset, labels, batch=batch, lengths=lengths))
+        found = np.array(predict(network, task, dataset, labels, batch=batch))
         assert found == pytest.approx(expected, abs=1e-5)
         assert (found.argmax(1) == expected.argmax(1)).all()
     assert np.abs(expected - expected[::-1]).max() > 0.005  # or the order would not show

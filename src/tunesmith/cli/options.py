@@ -44,6 +44,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
         "schedule",
         "warmup",
         "batch",
+        "solver",
         "clip",
         "label_smoothing",
         "balance",
@@ -64,6 +65,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
         "image_size",
         "max_length",
     ),
+    "Frozen stages": ("engine", "replay", "views", "store_limit"),
     "The machine": ("precision", "device", "seed", "time_limit", "checkpoint_every", "offline"),
 }
 UNSEEN = {"resume": ("data", "model")}  # parameters that only Python has, beside every verb's reporter

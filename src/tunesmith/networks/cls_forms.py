@@ -3,7 +3,8 @@
 The first token's query needs neither the other tokens' queries nor their MLP, so those are never computed.
 Nor are keys and values: with one query, q · (K x) = (Kᵀ q) · x and Σ a (V x) = V (Σ a x), so both
 projections act on one vector per head instead of on every token (the absorption of DeepSeek-V2,
-arXiv:2405.04434, 2.1.2). The same numbers up to the order of summation.
+arXiv:2405.04434, 2.1.2). The same numbers up to the order of summation. Dropout in training is drawn for one
+token instead of for all of them: other random numbers of the same distribution.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def attended(
     *,
     scale: float,
     mask: Tensor | None,
+    dropout: float = 0.0,
     k_norm: nn.Module | None = None,
 ) -> Tensor:
     """What one query per example finds among its tokens: [B, 1, A].
@@ -72,6 +74,7 @@ def attended(
     query: [B, H, A / H]. tokens: [B, T, D]. key, value: weight [A, D] and bias [A] of a projection.
     mask: of a shape that spreads over [B, H, T, T]; False, or very negative, for what a query (a row)
         must not see. Its first row counts.
+    dropout: share of the attention that is dropped, drawn for this one query.
     k_norm: a norm of the keys [B, H, T, A / H]; they are computed then, for it cannot be moved to the query.
     """
     B, H, width = query.shape
@@ -79,9 +82,7 @@ def attended(
     if k_norm is None:
         probe = torch.einsum("bhw,hwd->bhd", query, weight.view(H, width, -1))
         scores = torch.bmm(probe, tokens.transpose(1, 2))
-        if (
-            bias is not None
-        ):  # the same for every token, so without effect; but its gradient is zero, not None
+        if bias is not None:  # without effect, being the same for all; but its gradient is zero, not None
             scores = scores + torch.einsum("bhw,hw->bh", query, bias.view(H, width)).unsqueeze(-1)
     else:
         keys = k_norm(linear(tokens, weight, bias).view(B, -1, H, width).transpose(1, 2))
@@ -90,10 +91,13 @@ def attended(
     if mask is not None:
         row = mask[..., 0, :]
         scores = scores.masked_fill(~row, -torch.inf) if row.dtype == torch.bool else scores + row
-    mixed = torch.bmm(scores.softmax(-1).to(tokens.dtype), tokens)
+    shares = torch.nn.functional.dropout(scores.softmax(-1).to(tokens.dtype), dropout, dropout > 0)
+    mixed = torch.bmm(shares, tokens)
     weight, bias = value
-    found = torch.einsum("bhd,hwd->bhw", mixed, weight.view(H, width, -1)).reshape(B, 1, H * width)
-    return found if bias is None else found + bias
+    found = torch.einsum("bhd,hwd->bhw", mixed, weight.view(H, width, -1))
+    if bias is not None:  # with dropout the shares do not add up to 1
+        found = found + bias.view(H, width) * shares.sum(-1, keepdim=True)
+    return found.reshape(B, 1, H * width)
 
 
 # -- timm ---------------------------------------------------------------------------------------
@@ -119,6 +123,7 @@ def _timm_first(
         (weights[2], biases[2]),
         scale=(A // H) ** -0.5 if attn.fused_attn else attn.scale,
         mask=attn_mask,
+        dropout=attn.attn_drop.p if attn.training else 0.0,
         k_norm=None if type(attn.k_norm) is nn.Identity else attn.k_norm,
     )
     found = getattr(attn, "norm", nn.Identity())(found)
@@ -150,7 +155,12 @@ def _timm() -> dict[str, Form]:
 
 
 def _single_query(
-    attention: Any, names: tuple[str, str, str], heads: int, tokens: Tensor, mask: Tensor | None
+    attention: Any,
+    names: tuple[str, str, str],
+    heads: int,
+    tokens: Tensor,
+    mask: Tensor | None,
+    dropout: float,
 ) -> Tensor:
     query, key, value = (getattr(attention, name) for name in names)
     return attended(
@@ -160,6 +170,7 @@ def _single_query(
         (value.weight, value.bias),
         scale=attention.scaling,
         mask=mask,
+        dropout=dropout if attention.training else 0.0,
     )
 
 
@@ -176,7 +187,8 @@ def _bert_first(
         return None
     attention = block.attention.self
     names = ("query", "key", "value")
-    found = _single_query(attention, names, attention.num_attention_heads, hidden_states, attention_mask)
+    heads, dropout = attention.num_attention_heads, attention.dropout.p
+    found = _single_query(attention, names, heads, hidden_states, attention_mask, dropout)
     cls = block.attention.output(found, hidden_states[:, :1])
     return block.output(block.intermediate(cls), cls)  # type: ignore[no-any-return]
 
@@ -211,17 +223,14 @@ def _vit_first(
     attention = block.attention
     names = ("q_proj", "k_proj", "v_proj")
     tokens = block.layernorm_before(hidden_states)
-    found = _single_query(attention, names, attention.num_attention_heads, tokens, attention_mask)
+    heads, dropout = attention.num_attention_heads, attention.attention_dropout
+    found = _single_query(attention, names, heads, tokens, attention_mask, dropout)
     cls = block.dropout(attention.o_proj(found)) + hidden_states[:, :1]
     return block.dropout(block.mlp(block.layernorm_after(cls))) + cls  # type: ignore[no-any-return]
 
 
 def _vit_odd(block: Any) -> str | None:
-    attention = block.attention
-    if attention.training and attention.attention_dropout > 0:
-        p = attention.attention_dropout
-        return f"dropout of {p:g} in its attention would draw other random numbers than the whole block"
-    return _odd_attention(attention)
+    return _odd_attention(block.attention)
 
 
 def _vit(folder: str, name: str) -> dict[str, Form]:
@@ -241,7 +250,8 @@ def _distilbert_first(
         return None
     attention = block.attention
     names = ("q_lin", "k_lin", "v_lin")
-    found = _single_query(attention, names, attention.n_heads, hidden_states, attention_mask)
+    dropout = attention.dropout.p
+    found = _single_query(attention, names, attention.n_heads, hidden_states, attention_mask, dropout)
     cls = block.sa_layer_norm(attention.out_lin(found) + hidden_states[:, :1])
     return block.output_layer_norm(block.ffn(cls) + cls)  # type: ignore[no-any-return]
 

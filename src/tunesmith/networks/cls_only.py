@@ -17,10 +17,10 @@ def cls_only(block: nn.Module) -> Callable[..., Any] | None:
     """What may stand in for a block's `forward` where only the first token is read.
 
     It takes the block's arguments and gives its output with T = 1, [B, 1, D], from the block's own
-    weights: exact up to the order of summation, gradients too. A call that it cannot serve (a causal
-    mask, a cache, dropout switched on since, a new hook inside the attention) runs the whole block and
-    gives its first token: right, and no faster. Stochastic depth draws the numbers that the whole
-    block would draw. None for a block that `refusal` names a reason for.
+    weights: exact up to the order of summation, gradients too; dropout is drawn for one token instead of
+    all. A call that it cannot serve (a causal mask, a cache, a new hook inside the attention) runs the
+    whole block and gives its first token: right, and no faster. Stochastic depth draws the numbers that
+    the whole block would draw. None for a block that `refusal` names a reason for.
     """
     if refusal(block) is not None or "forward" in vars(block):
         return None
@@ -37,8 +37,7 @@ def refusal(block: nn.Module) -> str | None:
     """Why a block cannot be computed for its first token alone, in words; None where it can.
 
     Known are timm's Block and, of transformers, the layers of BERT, RoBERTa, XLM-RoBERTa, CamemBERT,
-    ELECTRA, ViT, DeiT and DistilBERT, made of parts that are known as well. In train mode dropout
-    above 0 is a reason: for one token it would draw other random numbers than for all.
+    ELECTRA, ViT, DeiT and DistilBERT, made of parts that are known as well.
     """
     form = FORMS.get(class_name(block))
     if form is None:
@@ -48,8 +47,6 @@ def refusal(block: nn.Module) -> str | None:
             return f"{path or 'it'} {reason}"
         if path and "forward" in vars(part):
             return f"the forward of its {path} was replaced"
-        if isinstance(part, nn.Dropout) and part.training and part.p > 0:
-            return f"dropout of {part.p:g} in its {path} would draw other random numbers than the whole block"
         inside = path == form.attention or path.startswith(f"{form.attention}.")
         if inside and _hooked(part):
             return f"a hook hangs on its {path} and would not be called"

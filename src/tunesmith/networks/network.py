@@ -12,6 +12,7 @@ from tunesmith.errors import TiedWeights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from tunesmith.networks.activations import Activations
     from tunesmith.networks.preprocess import Preprocess
 
 
@@ -95,16 +96,24 @@ class Network:
         """The stages and then the head: one per learning rate of a phase."""
         return (*self.stages, self.head)
 
-    def __call__(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, inputs: Tensor | Mapping[str, Tensor] | Activations) -> Tensor:
         """What the head gives: logits [B, K] for classification.
 
         inputs: what the task's collate made: uint8 images [B, 3, H, W] or a mapping of token tensors
-        [B, T]; normalised here, on the network's device.
+        [B, T]; normalised here, on the network's device. Or stored activations: the rest runs.
         """
-        ready = self.preprocess.ready(inputs)
-        out = self.module(**ready) if isinstance(ready, Mapping) else self.module(ready)
+        from tunesmith.networks.activations import Activations
+
+        if isinstance(inputs, Activations):
+            out = inputs.resume(self)
+        else:
+            out = self.run(self.preprocess.ready(inputs))
         logits: Tensor = getattr(out, "logits", out)
         return logits
+
+    def run(self, ready: Tensor | Mapping[str, Tensor]) -> Any:
+        """What the module puts out for an input that is ready for it."""
+        return self.module(**ready) if isinstance(ready, Mapping) else self.module(ready)
 
     def owner(self, weight: str) -> int:
         """Index into `parts` of the stage that owns a parameter or buffer."""

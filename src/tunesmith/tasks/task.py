@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.data.data import Data, Finding
+    from tunesmith.networks.activations import Activations
     from tunesmith.networks.network import Network, Want
     from tunesmith.networks.preprocess import Preprocess
 
     Outcomes = Mapping[str, np.ndarray]
-    Inputs = Tensor | Mapping[str, Tensor]
+    Inputs = Tensor | Mapping[str, Tensor] | Activations
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Labels:
 class Batch:
     """Examples ready for a network.
 
-    inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name.
+    inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name, or stored activations.
     targets: [B], what the task compares with; None when there is nothing to compare with.
     weights: [B], how much each example counts; mean 1 over the training split.
     """
@@ -57,14 +58,9 @@ class Batch:
             there = tensor.pin_memory() if device.type == "cuda" and not tensor.is_cuda else tensor
             return there.to(device, non_blocking=True)
 
-        inputs: Inputs
-        if isinstance(self.inputs, Mapping):
-            inputs = {k: moved(v) for k, v in self.inputs.items()}
-        else:
-            inputs = moved(self.inputs)
         return replace(
             self,
-            inputs=inputs,
+            inputs=_each(self.inputs, moved),
             targets=None if self.targets is None else moved(self.targets),
             weights=None if self.weights is None else moved(self.weights),
         )
@@ -79,17 +75,22 @@ class Batch:
 
     def part(self, cut: slice) -> Batch:
         """Some of the examples."""
-        inputs: Inputs
-        if isinstance(self.inputs, Mapping):
-            inputs = {k: v[cut] for k, v in self.inputs.items()}
-        else:
-            inputs = self.inputs[cut]
         return Batch(
-            inputs,
+            _each(self.inputs, lambda tensor: tensor[cut]),
             None if self.targets is None else self.targets[cut],
             None if self.weights is None else self.weights[cut],
             len(range(*cut.indices(self.size))),
         )
+
+
+def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    from tunesmith.networks.activations import Activations
+
+    if isinstance(inputs, Activations):
+        return inputs.each(change)
+    if isinstance(inputs, Mapping):
+        return {name: change(tensor) for name, tensor in inputs.items()}
+    return change(inputs)
 
 
 class Task(Protocol):

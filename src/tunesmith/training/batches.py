@@ -48,17 +48,6 @@ def reading_order(count: int, batch: int, lengths: np.ndarray | None = None) -> 
     return [rows[i : i + batch] for i in range(0, count, batch)]
 
 
-def measured(dataset: Any, preprocess: Any) -> np.ndarray | None:
-    """Tokens per example before anything is cut, int64 [N]; None for images."""
-    measure = getattr(preprocess, "lengths", None)
-    if measure is None:
-        return None
-    found: list[int] = []
-    for start in range(0, len(dataset), 1000):
-        found += measure(dataset[start : start + 1000]["item"])
-    return np.asarray(found, dtype=np.int64)
-
-
 def examples(dataset: Any, rows: np.ndarray) -> list[dict[str, Any]]:
     """Some rows of a data set, as one mapping each."""
     columns = dataset[rows.tolist()]

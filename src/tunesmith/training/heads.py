@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-
-from tunesmith.networks.network import Network
-from tunesmith.tasks.task import Batch, Labels, Task
-from tunesmith.training.batches import ahead, reading_order
-from tunesmith.training.memory import pieces_that_fit
-from tunesmith.training.predicting import collated
 
 LAMBDAS = tuple(10.0**e for e in np.arange(-4, 5.01, 0.5))  # per example, on standardised features
 
@@ -95,67 +85,6 @@ def left_out(rotated: np.ndarray, values: np.ndarray, targets: np.ndarray, penal
     fitted = Z @ (shrunk[:, None] * (Z.T @ Y))
     leverage = (Z * Z) @ shrunk + 1 / len(Z)
     return Y - (Y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]  # type: ignore[no-any-return]
-
-
-def head_features(
-    network: Network,
-    task: Task,
-    dataset: Any,
-    labels: Labels,
-    *,
-    batch: int,
-    lengths: np.ndarray | None = None,
-) -> np.ndarray:
-    """What the head is given for every example, averaged over positions, float32 [N, D].
-
-    Maps [B, C, H, W] are averaged over H and W; token states [B, T, D] over the tokens that are no padding.
-    """
-    device = next(network.module.parameters()).device
-    network.module.eval()
-    seen: list[Tensor] = []
-    first = network.module.get_submodule(network.head.modules[0])
-    hook = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    order = reading_order(len(dataset), batch, lengths)
-    found: np.ndarray | None = None
-    try:
-        with torch.inference_mode():
-            make = partial(collated, dataset, task, network, labels)
-            for rows, ready in zip(order, ahead(make, order), strict=True):
-                pooled = _head_inputs(network, ready.to(device), seen)
-                if found is None:
-                    found = np.empty((len(dataset), pooled.shape[1]), dtype=np.float32)
-                found[rows] = pooled
-    finally:
-        hook.remove()
-    assert found is not None
-    return found
-
-
-def _head_inputs(network: Network, batch: Batch, seen: list[Tensor]) -> np.ndarray:
-    """What the head is given for a batch, pooled [B, D]; in pieces where memory runs out."""
-
-    def run(pieces: int) -> list[np.ndarray]:
-        rows = []
-        for piece in batch.parts(pieces):
-            seen.clear()
-            network(piece.inputs)
-            rows.append(_pooled(seen[0].float(), piece.inputs).cpu().numpy())
-        return rows
-
-    rows, _ = pieces_that_fit(run, batch.size)
-    return np.concatenate(rows)
-
-
-def _pooled(features: Tensor, inputs: Any) -> Tensor:
-    if features.ndim == 4:
-        return features.mean((2, 3))
-    if features.ndim == 3:
-        mask: Tensor | None = inputs.get("attention_mask") if isinstance(inputs, dict) else None
-        if mask is None or mask.shape != features.shape[:2]:
-            return features.mean(1)
-        weights = mask.unsqueeze(-1).to(features.dtype)
-        return (features * weights).sum(1) / weights.sum(1).clamp(min=1)
-    return features.flatten(1)
 
 
 def _sharpness(scores: np.ndarray, targets: np.ndarray) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from tunesmith.data.data import Data
 from tunesmith.errors import BadOption, Diverged, UnknownName
+from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import augmentation
+from tunesmith.networks.cls_only import only_cls
 from tunesmith.networks.network import Network
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.plan import Phase, Plan, fits
@@ -24,8 +27,10 @@ from tunesmith.registry import did_you_mean
 from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training import frozen, processes
 from tunesmith.training.balance import example_weights, sampling_shares
-from tunesmith.training.batches import ahead, epoch_order, examples, measured
+from tunesmith.training.batches import ahead, epoch_order
 from tunesmith.training.devices import accelerator_for
+from tunesmith.training.examples import Examples
+from tunesmith.training.feeds import Feed
 from tunesmith.training.memory import pieces_that_fit
 from tunesmith.training.optimize import (
     factor,
@@ -36,6 +41,10 @@ from tunesmith.training.optimize import (
     trainable,
 )
 from tunesmith.training.predicting import predict
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.replaying import Replaying
+from tunesmith.training.shortened import first_token_block
+from tunesmith.training.solving import linear_head, solve_head
 from tunesmith.training.state import (
     Progress,
     Snapshot,
@@ -51,12 +60,16 @@ SETTLED = 20  # steps before the moving average of the loss is believed
 
 @dataclass(frozen=True)
 class PhaseStart:
-    """A phase begins: its index and row of the plan, its steps, and how many numbers train."""
+    """A phase begins: its index and row of the plan, its steps, and how many numbers train.
+
+    first_token: the block that is computed for its first token alone, because no other is read.
+    """
 
     index: int
     phase: Phase
     steps: int
     parameters: int
+    first_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,9 @@ class Training:
     labels: None: learned from the training split.
     time_limit: seconds after which training ends at the next step; the best so far is the result.
     snapshot: where an earlier training was taken down; the rest is the same, bit for bit.
+    examples: the splits with what is known of them already; None: made from `data`.
+    recorded, replaying: what frozen stages put out, and where each phase goes on from it; None: every
+        phase runs live.
     """
 
     def __init__(
@@ -125,6 +141,9 @@ class Training:
         device: str = "auto",
         time_limit: float | None = None,
         snapshot: Snapshot | None = None,
+        examples: Mapping[str, Examples] | None = None,
+        recorded: Recorded | None = None,
+        replaying: Replaying | None = None,
     ) -> None:
         fits(plan, len(network.stages), network.origin)
         self.network, self.task, self.data, self.plan = network, task, data, plan
@@ -138,12 +157,15 @@ class Training:
             network.module.to(memory_format=torch.channels_last)  # the layout of bf16 convolutions
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
-        self.lengths = {
-            split: measured(data.splits[split], network.preprocess) for split in ("train", "valid")
+        self.examples = examples or {
+            split: Examples(data.splits[split], network.preprocess) for split in ("train", "valid")
         }
+        self.recorded, self.replaying = recorded, replaying
         self.weights = example_weights(data.train, self.labels, self.settings.balance)
         self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
         self.augment = self._augmentation()
+        if any(phase.solver for phase in plan.phases):
+            linear_head(network)
         self._optimizer: torch.optim.Optimizer | None = None
         self._began = time.monotonic()
         self._resumed = snapshot
@@ -181,21 +203,59 @@ class Training:
         return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
 
     def _phase(self, index: int) -> Iterator[Event]:
-        phase, progress = self.plan.phases[index], self.progress
-        network, settings = self.network, self.settings
+        phase, progress, network = self.plan.phases[index], self.progress, self.network
+        block = self._first_token()
         frozen.apply(network, phase, batch_norm=self._batch_norm())
         before = frozen.fingerprints(network, phase)
         self._complete_best()
+        with only_cls(network.module, block) if block else nullcontext():
+            stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
+        frozen.verify(network, phase, before)
+        if stopped == "patience":
+            self._load(self.best)  # validations got worse; the next phase begins where they were best
+        self._optimizer = None
+        progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
+        progress.phase_best, progress.stale = None, 0
+        if progress.ended is None and progress.phase == len(self.plan.phases):
+            progress.ended = "plan"
+        yield PhaseEnd(index, phase, stopped)
+
+    def _solved(self, index: int, phase: Phase, block: str | None) -> Generator[Event, None, str | None]:
+        """A head that is solved to convergence on stored features, and one validation."""
+        progress = self.progress
+        count = sum(p.numel() for p in trainable(self.network, phase).values())
+        yield PhaseStart(index, phase, 1, count, block)
+        if progress.epoch == 0:
+            assert self.recorded is not None
+            targets = {
+                s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
+            }
+            solved = solve_head(
+                self.network,
+                self.recorded,
+                (self.examples["train"], targets["train"], self.weights),
+                (self.examples["valid"], targets["valid"]),
+                str(phase.solver),
+            )
+            self._resumed = None
+            self._count(solved.loss, phase)
+            yield self._validate(phase, 0.0)
+        return None
+
+    def _trained(self, index: int, phase: Phase, block: str | None) -> Generator[Event, None, str | None]:
+        """Steps of the optimizer, a validation after each epoch; returns why it ended early, or None."""
+        progress, network, settings = self.progress, self.network, self.settings
         optimizer = optimizer_for(network, phase, settings)
         self._optimizer = optimizer
         if self._resumed is not None:
             restore_optimizer(optimizer, dict(self._resumed.tensors["optimizer"]))
             restore_random(self._resumed.tensors["random"], self._resumed.randoms)
             self._resumed = None
-        # accelerate remembers every optimizer: earlier phases' states would stay in memory, and fp16
-        # would divide the gradients once for each.
-        self.accelerator.free_memory()
-        prepared = self.accelerator.prepare_optimizer(optimizer)
+        prepared = optimizer
+        if self.accelerator.scaler is not None:
+            # accelerate remembers every optimizer, and fp16 would divide the gradients once for each.
+            self.accelerator.free_memory()
+            prepared = self.accelerator.prepare_optimizer(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
         per_epoch = math.ceil(len(self.data.train) / settings.batch)
@@ -203,7 +263,7 @@ class Training:
         share = partial(factor, steps=steps, schedule=settings.schedule, warmup=settings.warmup)
         set_rates(optimizer, share(max(progress.phase_steps - 1, 0)))
         count = sum(p.numel() for p in trainable(network, phase).values())
-        yield PhaseStart(index, phase, steps, count)
+        yield PhaseStart(index, phase, steps, count, block)
         stopped = self._patience(phase)
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
@@ -212,11 +272,13 @@ class Training:
                 settings.batch,
                 seed=settings.seed,
                 epoch=index * 1_000_000 + progress.epoch,
-                lengths=self.lengths["train"],
+                lengths=self.examples["train"].lengths,
                 shares=self.shares,
             )
+            feed = self.feed("train", epoch=progress.epoch)
             rest = order[progress.step :][: steps - progress.phase_steps]
-            for rows, batch in zip(rest, ahead(self._collate, [self._mine(r) for r in rest]), strict=True):
+            make = partial(self._collate, feed)
+            for rows, batch in zip(rest, ahead(make, [self._mine(r) for r in rest]), strict=True):
                 set_rates(optimizer, share(progress.phase_steps))
                 pieces = progress.pieces
                 loss = self._step(prepared, batch.to(self.accelerator.device), len(rows))
@@ -228,17 +290,9 @@ class Training:
                 if self._late():
                     stopped = progress.ended = "time limit"
                     break
-            yield self._validate(phase, optimizer)
+            yield self._validate(phase, max(group["lr"] for group in optimizer.param_groups))
             stopped = stopped or self._patience(phase)
-        frozen.verify(network, phase, before)
-        if stopped == "patience":
-            self._load(self.best)  # validations got worse; the next phase begins where they were best
-        self._optimizer = None
-        progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
-        progress.phase_best, progress.stale = None, 0
-        if progress.ended is None and progress.phase == len(self.plan.phases):
-            progress.ended = "plan"
-        yield PhaseEnd(index, phase, stopped)
+        return stopped
 
     def _step(self, optimizer: Any, batch: Batch, rows: int) -> float:
         """Forward, backward, step; in pieces where memory runs out. Returns the batch's loss.
@@ -248,7 +302,7 @@ class Training:
         world, process = self.accelerator.num_processes, self.accelerator.process_index
         if world > 1:  # a snapshot holds the main process's random state only, so every step draws anew
             torch.manual_seed((self.settings.seed * 1_000_003 + self.progress.steps) * world + process)
-        if self.augment is not None:
+        if self.augment is not None and not isinstance(batch.inputs, Activations):
             batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
         start, values = random_tensors(), random_values()
         accelerator = self.accelerator
@@ -310,15 +364,14 @@ class Training:
                 )
             )
 
-    def _validate(self, phase: Phase, optimizer: torch.optim.Optimizer) -> EpochEnd:
+    def _validate(self, phase: Phase, lr: float) -> EpochEnd:
         progress = self.progress
         predictions = predict(
             self.network,
             self.task,
-            self.data.valid,
+            self.feed("valid"),
             self.labels,
             batch=2 * self.settings.batch,
-            lengths=self.lengths["valid"],
             autocast=self.accelerator.autocast,
             shared=True,
         )
@@ -334,7 +387,7 @@ class Training:
             "train_loss": progress.loss_sum / max(progress.loss_count, 1),
             "valid_loss": scores.get("log_loss"),
             **{n: value for n, value in scores.items() if "/" not in n and n != "log_loss"},
-            "lr": max(group["lr"] for group in optimizer.param_groups),
+            "lr": lr,
             "seconds": round(progress.elapsed, 3),
         }
         progress.history.append(row)
@@ -355,8 +408,30 @@ class Training:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
         return EpochEnd(row, best)
 
-    def _collate(self, rows: np.ndarray) -> Batch:
-        batch = self.task.collate(examples(self.data.train, rows), self.network.preprocess, self.labels)
+    def feed(self, split: str, *, epoch: int = 0) -> Feed:
+        """Where a split's batches come from in the phase that is running."""
+        examples, index = self.examples[split], min(self.progress.phase, len(self.plan.phases) - 1)
+        at = self.replaying.at[index] if self.replaying is not None else None
+        if at is None or (split == "train" and self.augment is not None and not self.settings.views):
+            return Feed(examples)
+        view = epoch % self.settings.views if split == "train" and self.settings.views else None
+        return Feed(examples, self.recorded, at, view)
+
+    def _first_token(self) -> str | None:
+        """The last block, if its first token alone is read in the phase that is running."""
+        rows = np.arange(min(2, len(self.data.train)))
+        inputs = self.feed("valid").batch(rows[: len(self.data.valid)], self.task, self.labels)
+
+        def run() -> Tensor:
+            again = inputs.to(self.accelerator.device).inputs
+            fresh = again.each(torch.clone) if isinstance(again, Activations) else again
+            return self.network(fresh)
+
+        at = self.replaying.at[self.progress.phase] if self.replaying is not None else None
+        return first_token_block(self.network, at, run)
+
+    def _collate(self, feed: Feed, rows: np.ndarray) -> Batch:
+        batch = feed.batch(rows, self.task, self.labels)
         if self.weights is not None:
             weights = torch.as_tensor(self.weights[rows], dtype=torch.float32)
             batch = replace(batch, weights=weights)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from tunesmith.networks.network import Network
 from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training import processes
-from tunesmith.training.batches import ahead, examples, reading_order
+from tunesmith.training.batches import ahead, reading_order
+from tunesmith.training.examples import Examples
+from tunesmith.training.feeds import Feed
 from tunesmith.training.memory import pieces_that_fit
 
 
@@ -23,14 +24,13 @@ def predict(
     labels: Labels,
     *,
     batch: int,
-    lengths: np.ndarray | None = None,
     autocast: Callable[[], Any] | None = None,
     progress: Callable[[int], None] | None = None,
     shared: bool = False,
 ) -> list[Any]:
     """One prediction per example, in the data's order; the network in eval mode.
 
-    lengths: tokens per example; batches then hold texts of similar length.
+    dataset: or a Feed of one; texts of similar length share a batch.
     autocast: makes the context of mixed precision. progress: called with the examples just done.
     shared: each process takes some of the batches, and all get all answers.
     """
@@ -38,8 +38,9 @@ def predict(
     network.module.eval()
     first, step = processes.place() if shared else (0, 1)
     done: list[tuple[Any, list[Any]]] = []
-    order = reading_order(len(dataset), batch, lengths)[first::step]
-    make = partial(collated, dataset, task, network, labels)
+    feed = dataset if isinstance(dataset, Feed) else Feed(Examples(dataset, network.preprocess))
+    order = reading_order(len(feed), batch, feed.lengths)[first::step]
+    make = partial(feed.batch, task=task, labels=labels)
     with torch.inference_mode():
         for rows, ready in zip(order, ahead(make, order), strict=True):
             loaded = ready.to(device)
@@ -47,16 +48,11 @@ def predict(
                 done.append((rows, _halving(network, task, loaded)))
             if progress:
                 progress(loaded.size)
-    found: list[Any] = [None] * len(dataset)
+    found: list[Any] = [None] * len(feed)
     for rows, answers in processes.from_all(done) if shared else done:
         for row, answer in zip(rows, answers, strict=True):
             found[row] = answer
     return found
-
-
-def collated(dataset: Any, task: Task, network: Network, labels: Labels, rows: np.ndarray) -> Batch:
-    """One batch of a data set, on the CPU."""
-    return task.collate(examples(dataset, rows), network.preprocess, labels)
 
 
 def _halving(network: Network, task: Task, batch: Batch) -> list[Any]:

@@ -39,6 +39,11 @@ class Linear:
     converged: bool
     loss: float
 
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Features [n, D] to probabilities [n, K]."""
+        logits: np.ndarray = features.astype(np.float64) @ self.weights + self.bias
+        return np.exp(_log_softmax(logits))  # type: ignore[no-any-return]
+
 
 def logistic(
     blocks: Blocks,

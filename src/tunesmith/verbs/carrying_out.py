@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.data import Data
+from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers, write_whole
 from tunesmith.networks.network import Network
@@ -25,12 +25,14 @@ from tunesmith.runs import Run
 from tunesmith.tasks.task import Labels
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
+from tunesmith.training.examples import Examples
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
 from tunesmith.verbs.folders import check_place, make_folder, refuse_changes
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
+from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
 from tunesmith.verbs.started import Started
@@ -45,6 +47,8 @@ SETTLED = (  # of the plan's settings
     "augment",
     "precision",
     "batch_norm",
+    "engine",
+    "views",
     "metric",
     "seed",
 )
@@ -82,9 +86,11 @@ def begin(
     for line in planning.warnings(plan, network):
         say.warn(line)
     task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
+    store = open_store(asked["store_limit"])
+    examples = {split: Examples(data.splits[split], network.preprocess, store) for split in SPLITS}
     # What cannot be trained is refused here, before a folder appears.
-    rehearsal = Training(network, task, data, plan, labels=labels, device=asked["device"])
-    say_truncation(network, data, rehearsal.lengths, say)
+    Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
+    say_truncation(network, examples, say)
     say.say(
         f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
         f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
@@ -93,13 +99,15 @@ def begin(
     say.say(table(plan, [part.name for part in network.parts]))
     for note in plan.notes:
         say.say(note)
+    targets = np.asarray(task.targets(data.train, labels))
+    recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
     if asked["dry_run"]:
         return None
     if folder is None:
         folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
     else:
         refuse_changes(folder, data, network)
-    return Started(folder, asked, data, task, labels, want, network, plan)
+    return Started(folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying)
 
 
 def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter | None) -> Run:
@@ -113,6 +121,7 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
         started.labels,
     )
     try:
+        fill(started, say)
         baselines = probe(started, say)
         snapshot, complaints = read_checkpoint(folder / "checkpoint")
         for line in complaints:
@@ -128,6 +137,9 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
             device=started.asked["device"],
             time_limit=time_limit,
             snapshot=snapshot,
+            examples=started.examples,
+            recorded=started.recorded,
+            replaying=started.replaying,
         )
         try:
             with interruptible() as interrupted:
@@ -143,6 +155,8 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
         raise
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
+    for line in happened(started, training):
+        say.say(line)
     say.finished(run)
     return run
 

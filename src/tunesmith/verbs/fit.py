@@ -39,6 +39,7 @@ def fit(
     schedule: str | None = None,
     warmup: float | None = None,
     batch: int | None = None,
+    solver: str | None = None,
     clip: float | None = 1.0,
     label_smoothing: float = 0.0,
     balance: str = "none",
@@ -58,7 +59,11 @@ def fit(
     skip_bad: bool = False,
     allow_missing: bool = False,
     untie: bool = False,
-    precision: str = "auto",
+    precision: str = "fp32",
+    engine: str = "auto",
+    replay: bool = True,
+    views: int = 0,
+    store_limit: str | int = "20GB",
     device: str = "auto",
     seed: int = 0,
     time_limit: str | float | None = None,
@@ -93,6 +98,7 @@ def fit(
     schedule: constant, step, linear, cosine or one-cycle.
     warmup: share of a phase's steps in which the rate rises.
     batch: examples per step; 32, or 16 below 500 training examples.
+    solver: ridge or lbfgs: solve a linear head to convergence instead of training it in steps.
     clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.
     balance: none, weights (rare classes count more) or sampler (drawn more often).
@@ -112,7 +118,11 @@ def fit(
     skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
     allow_missing: start weights that a checkpoint lacks from random numbers, and train them.
     untie: give a head that shares a tensor with a stage its own copy.
-    precision: auto, fp32, bf16 or fp16.
+    precision: fp32, bf16, fp16, or auto: bf16 where the answers stay the same.
+    engine: what computes frozen stages: auto, openvino, onnxruntime, compile or eager.
+    replay: go on from stored activations of frozen stages instead of computing them in every epoch.
+    views: augmented views of each image to store; 0: augmented images go through the whole network.
+    store_limit: how large the store of activations may grow: 500MB, 20GB; 0 stores nothing.
     device: auto, cpu, cuda, cuda:N or mps.
     seed: of everything random.
     time_limit: end training after 90s, 10m, 1h30m; the best so far is kept.

@@ -41,6 +41,30 @@ def seconds(duration: str | float | None) -> float | None:
     return total
 
 
+def size(text: str | int) -> int:
+    """A number of bytes.
+
+    >>> size("500MB"), size("1.5 GB"), size("0"), size(2048)
+    (500000000, 1500000000, 0, 2048)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", str(text).strip().lower())
+    if isinstance(text, bool) or not found:
+        raise BadOption(f"a size is written 500MB or 20GB; found {text!r}.")
+    power: int = ["", "k", "m", "g", "t"].index(found[2])
+    return round(float(found[1]) * float(1000**power))
+
+
+def bytes_in_words(count: float) -> str:
+    """A number of bytes as people write it.
+
+    >>> bytes_in_words(512), bytes_in_words(15.2e6), bytes_in_words(2.34e9)
+    ('512 B', '15 MB', '2.3 GB')
+    """
+    power = max(0, min(4, int(math.log10(max(count, 1)) // 3)))
+    amount = count / 1000**power
+    return f"{amount:.{0 if amount >= 10 or not power else 1}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people write them.
 

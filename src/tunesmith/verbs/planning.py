@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.choosing.which_lr import Defaults, defaults, too_high
 from tunesmith.errors import BadOption
-from tunesmith.plan import HIGHEST_LR, PARTS, Plan, Settings, with_lrs
+from tunesmith.plan import HIGHEST_LR, PARTS, SOLVERS, Phase, Plan, Settings, with_lrs
 from tunesmith.registry import did_you_mean
 from tunesmith.strategies import STRATEGIES
 from tunesmith.verbs.options import whole
@@ -38,6 +38,7 @@ class Wishes:
     schedule: str | None = None
     warmup: float | None = None
     batch: int | None = None
+    solver: str | None = None
 
 
 def check(wishes: Wishes) -> None:
@@ -62,6 +63,9 @@ def check(wishes: Wishes) -> None:
         guess = did_you_mean(str(wishes.parts), PARTS) or "."
         raise BadOption(f"parts must be one of {', '.join(PARTS)}; found {wishes.parts!r}{guess}")
     whole("patience", wishes.patience)
+    if wishes.solver is not None and wishes.solver not in SOLVERS:
+        guess = did_you_mean(str(wishes.solver), SOLVERS) or "."
+        raise BadOption(f"solver must be one of {', '.join(SOLVERS)}; found {wishes.solver!r}{guess}")
 
 
 def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: int) -> Plan:
@@ -107,7 +111,23 @@ def table(
             ]
             raise BadOption(f"strategy {wishes.strategy!r} takes no {name!r}; {', '.join(takers)} do.")
     plan: Plan = function(stages, wishes.epochs, lr, **options)
-    return replace(plan, settings=settings)
+    return replace(plan, settings=settings, phases=solved(plan.phases, wishes))
+
+
+def solved(phases: tuple[Phase, ...], wishes: Wishes) -> tuple[Phase, ...]:
+    """The phases, those in which the head alone trains by the solver that was asked for."""
+    if wishes.solver is None:
+        return phases
+    alone = [not any(phase.lrs[:-1]) for phase in phases]
+    if not any(alone):
+        raise BadOption(
+            f"solver {wishes.solver!r} is for phases in which the head alone trains, and strategy "
+            f"{wishes.strategy!r} has none; use linear_probe or lp_ft."
+        )
+    return tuple(
+        replace(phase, solver=wishes.solver, epochs=1, patience=None) if head else phase
+        for phase, head in zip(phases, alone, strict=True)
+    )
 
 
 def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:

@@ -62,6 +62,7 @@ class Lines:
                 f"phase {event.phase.name}: {counted(event.phase.epochs, 'epoch')}, "
                 f"{counted(event.steps, 'step')}, "
                 f"{event.parameters:,} weights train"
+                + (f"; {event.first_token} for its first token only" if event.first_token else "")
             )
             self.say(epoch_heading())
         elif isinstance(event, EpochEnd):

@@ -16,10 +16,11 @@ from tunesmith.files import write_whole
 from tunesmith.runs import Run, save_model
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
-from tunesmith.training.batches import measured
-from tunesmith.training.heads import head_features, ridge
+from tunesmith.training.feeds import Feed
 from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
+from tunesmith.training.solvers import least_squares
+from tunesmith.training.solving import blocks_of
 from tunesmith.verbs.reporting import Reporter, outcome
 from tunesmith.verbs.started import Started
 from tunesmith.verdicts import sentence
@@ -29,31 +30,29 @@ PROBED = 20_000  # training examples that the closed-form probe is solved on, at
 
 def probe(started: Started, say: Reporter) -> dict[str, dict[str, Any]]:
     """Predictions of the baselines on validation and test: largest class, and closed-form linear probe."""
-    network, task, data, labels = started.network, started.task, started.data, started.labels
+    task, data, labels = started.task, started.data, started.labels
     found: dict[str, dict[str, Any]] = {}
     name, _ = task.trivial(labels, 0)
     found[name] = {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
-    train = data.train
-    if len(train) > PROBED:
-        rows = np.sort(np.random.default_rng(started.asked["seed"]).permutation(len(train))[:PROBED])
-        train = train.select(rows)
-    with say.work("baseline: linear probe on frozen features", len(train)):
-
-        def features(dataset: Any) -> np.ndarray:
-            return head_features(
-                network,
-                task,
-                dataset,
-                labels,
-                batch=started.plan.settings.batch,
-                lengths=measured(dataset, network.preprocess),
-            ).astype(np.float64)
-
-        solved = ridge(features(train), np.asarray(task.targets(train, labels)), len(labels.names))
+    recorded, examples = started.recorded, started.examples
+    rows = probed_rows(started)
+    with say.work("baseline: linear probe on frozen features", len(rows)):
+        targets = np.asarray(task.targets(data.train, labels))
+        solved = least_squares(
+            lambda: blocks_of(recorded, examples["train"], targets, rows=rows), len(labels.names)
+        )
         found["linear probe"] = {
-            split: solved.probabilities(features(data.splits[split])) for split in ("valid", "test")
+            split: list(solved.probabilities(recorded.pooled(examples[split]))) for split in ("valid", "test")
         }
     return found
+
+
+def probed_rows(started: Started) -> np.ndarray:
+    """The training examples that the closed-form probe is solved on."""
+    count = len(started.data.train)
+    if count <= PROBED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(started.asked["seed"]).permutation(count)[:PROBED])
 
 
 def finish(started: Started, training: Training, baselines: Mapping[str, Mapping[str, Any]]) -> Run:
@@ -67,19 +66,17 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
     )
     predictions, scores = {}, {}
     for split in ("valid", "test"):
-        dataset = data.splits[split]
         predictions[split] = predict(
             network,
             task,
-            dataset,
+            _kept_feed(started, training, split),
             labels,
             batch=2 * started.plan.settings.batch,
-            lengths=measured(dataset, network.preprocess),
             autocast=training.accelerator.autocast,
             shared=True,
         )
-        scores[split] = evaluate(task, predictions[split], task.targets(dataset, labels), labels)
-    targets = task.targets(data.test, labels)
+        targets = task.targets(data.splits[split], labels)
+        scores[split] = evaluate(task, predictions[split], targets, labels)
     metric = training.metric
     compared = {name: evaluate(task, answers["test"], targets, labels) for name, answers in baselines.items()}
     strongest = "linear probe"
@@ -119,6 +116,15 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
         log.write("\n".join(outcome(run)) + "\n")
     processes.wait()
     return run
+
+
+def _kept_feed(started: Started, training: Training, split: str) -> Feed:
+    """Batches for the kept network: from what is stored of the stages that it never moved."""
+    replaying, best = started.replaying, training.progress.best or {}
+    phases = started.plan.phases[: int(best.get("phase", 0)) + 1]
+    still = min(phase.frozen_prefix for phase in phases)
+    depths = [at for at in (replaying.cuts if replaying else ()) if at <= still]
+    return Feed(started.examples[split], started.recorded, max(depths, default=None))
 
 
 def _write_predictions(folder: Path, task: Task, data: Data, labels: Labels, predictions: list[Any]) -> None:

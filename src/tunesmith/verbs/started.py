@@ -11,6 +11,9 @@ from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Want
 from tunesmith.plan import Plan
 from tunesmith.tasks.task import Labels, Task
+from tunesmith.training.examples import Examples
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.replaying import Replaying
 
 
 @dataclass
@@ -25,3 +28,6 @@ class Started:
     want: Want
     network: Network
     plan: Plan
+    examples: Mapping[str, Examples]
+    recorded: Recorded
+    replaying: Replaying | None

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from tunesmith.data.data import SPLITS, Data, Finding
+from tunesmith.data.data import Data, Finding
 from tunesmith.errors import BadData, BadOption
 from tunesmith.networks.network import Network
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
-from tunesmith.training.batches import measured
+from tunesmith.training.examples import Examples
 from tunesmith.verbs.reporting import Reporter
 
 SHOWN = 5  # bad items that a message lists
@@ -90,20 +88,14 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
     return kept
 
 
-def say_truncation(
-    network: Network, data: Data, known: Mapping[str, np.ndarray | None], say: Reporter
-) -> None:
+def say_truncation(network: Network, examples: Mapping[str, Examples], say: Reporter) -> None:
     """Say how many texts of each split are longer than the network's window."""
     window = getattr(network.preprocess, "max_length", None)
-    if window is None:
-        return
     cut = []
-    for split in SPLITS:
-        lengths = known.get(split)
-        if lengths is None:
-            lengths = measured(data.splits[split], network.preprocess)
+    for split, own in examples.items():
+        lengths = own.whole_lengths
         long = int((lengths > window).sum()) if lengths is not None else 0
         if long:
-            cut.append(f"{long:,} of {len(data.splits[split]):,} {split}")
+            cut.append(f"{long:,} of {len(own):,} {split}")
     if cut:
         say.warn(f"{', '.join(cut)} texts are longer than {window} tokens, and are cut there")

@@ -1,0 +1,223 @@
+"""One split as training sees it: a content address and raw inputs for every row, tokenized once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.networks.preprocess import Preprocess, TextPreprocess
+from tunesmith.store import Shelf, Store
+from tunesmith.store.keys import file_key, record_key, shelf_key
+from tunesmith.tasks.task import Batch, Labels, Task
+from tunesmith.training.batches import examples as rows_of
+
+BLOCK = 1000  # texts that are tokenized at once
+
+
+@dataclass(frozen=True)
+class Given:
+    """In the place of a preprocessing where the inputs are made already."""
+
+    inputs: Any
+    takes: str
+
+    def raw(self, _: Sequence[Any]) -> Any:
+        """The inputs, whatever the items."""
+        return self.inputs
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(f"a task's collate may only ask a preprocessing for `raw`, not for {name!r}")
+
+
+class Examples:
+    """The rows of one split: batches of raw inputs, and a key that is the same for the same bytes.
+
+    store: where token ids are kept, and decoded images if `keep_pixels`; None: nowhere.
+    lengths: tokens per text as the network takes them, int64 [N]; None for images.
+    whole_lengths: before anything was cut.
+    """
+
+    def __init__(self, dataset: Any, preprocess: Preprocess, store: Store | None = None) -> None:
+        self.dataset, self.preprocess = dataset, preprocess
+        self.columns = dataset.remove_columns("item")
+        self.lengths: np.ndarray | None = None
+        self.whole_lengths: np.ndarray | None = None
+        self._store = store
+        self._keys: list[bytes] | None = None
+        self._pixels: Shelf | None = None
+        self._tokens: _Tokens | None = None
+        if isinstance(preprocess, TextPreprocess):
+            self._tokens = _Tokens(dataset, self.keys if store else None, preprocess, store)
+            self.lengths, self.whole_lengths = self._tokens.lengths, self._tokens.whole_lengths
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the token tensors in a batch of raw inputs; empty for images."""
+        return self._tokens.names if self._tokens is not None else ()
+
+    @property
+    def keys(self) -> list[bytes]:
+        """A content address per row: of a file's bytes, or of a text."""
+        if self._keys is None:
+            self._keys = _keys(self.dataset)
+        return self._keys
+
+    def keep_pixels(self) -> None:
+        """From now on decoded and resized images are kept in the store: nothing else of them can be."""
+        if self._store is not None and self.preprocess.takes == "image" and self._pixels is None:
+            spec = self.preprocess.spec()
+            about = {"what": "decoded images", "preprocess": spec, "decoder": _decoder()}
+            size = self.preprocess.size  # type: ignore[attr-defined]
+            self._pixels = self._store.shelf(shelf_key(about), {**about, "bytes": 3 * size * size})
+
+    def raw(self, rows: np.ndarray, *, tokens: int | None = None) -> Any:
+        """One batch of raw inputs on the CPU: uint8 images [B, 3, H, W], or token tensors [B, T].
+
+        tokens: T; None: the longest of these rows.
+        """
+        if self._tokens is not None:
+            return self._tokens.batch(rows, tokens)
+        if self._pixels is None:
+            return self.preprocess.raw(self._items(rows))
+        size: int = self.preprocess.size  # type: ignore[attr-defined]
+        keys = [self.keys[row] for row in rows]
+        found = [self._pixels.get(key) for key in keys]
+        images = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
+        absent = [i for i, record in enumerate(found) if record is None]
+        for i, record in enumerate(found):
+            if record is not None:
+                images[i] = torch.from_numpy(np.frombuffer(record, np.uint8).reshape(3, size, size).copy())
+        if absent:
+            made = self.preprocess.raw(self._items(rows[absent]))
+            images[absent] = made  # type: ignore[assignment]
+            arrays = [np.ascontiguousarray(image.numpy()) for image in images[absent]]
+            self._pixels.put([keys[i] for i in absent], arrays)
+        return images
+
+    def batch(self, rows: np.ndarray, task: Task, labels: Labels, inputs: Any = None) -> Batch:
+        """A task's batch of these rows; of `inputs` where they are made already."""
+        given = Given(self.raw(rows) if inputs is None else inputs, self.preprocess.takes)
+        found = [{**row, "item": None} for row in rows_of(self.columns, rows)]
+        return task.collate(found, given, labels)
+
+    def _items(self, rows: np.ndarray) -> list[Any]:
+        return list(self.dataset[np.asarray(rows).tolist()]["item"])
+
+
+class _Tokens:
+    """Token ids of every text, in the store or in memory; padded when a batch is made."""
+
+    def __init__(
+        self, dataset: Any, keys: list[bytes] | None, preprocess: TextPreprocess, store: Store | None
+    ) -> None:
+        tokenizer = preprocess.tokenizer
+        self._preprocess, self._dataset, self._keys = preprocess, dataset, keys
+        self._padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+        self._left = tokenizer.padding_side == "left"
+        self.names: tuple[str, ...] = tuple(preprocess.raw(["a"]))
+        self._shelf: Shelf | None = None
+        self._memory: dict[int, np.ndarray] = {}
+        if store is not None:
+            about = {
+                "what": "token ids",
+                "tokenizer": tokenizer_digest(tokenizer),
+                "max_length": preprocess.max_length,
+                "names": list(self.names),
+            }
+            self._shelf = store.shelf(shelf_key(about), about)
+        count = len(dataset)
+        self.lengths, self.whole_lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        for start in range(0, count, BLOCK):
+            rows = range(start, min(start + BLOCK, count))
+            for row, record in zip(rows, self._records(list(rows), keep=True), strict=True):
+                self.whole_lengths[row] = record[0]
+                self.lengths[row] = (len(record) - 1) // len(self.names)
+        if self._shelf is not None:
+            self._shelf.commit()
+
+    def batch(self, rows: np.ndarray, tokens: int | None) -> dict[str, Tensor]:
+        """Token tensors int64 [B, T]."""
+        T = tokens or int(self.lengths[rows].max())
+        out = {n: np.full((len(rows), T), self._padding.get(n, 0), np.int64) for n in self.names}
+        for i, record in enumerate(self._records([int(row) for row in rows], keep=False)):
+            own = (len(record) - 1) // len(self.names)
+            place = slice(T - own, T) if self._left else slice(0, own)
+            for j, name in enumerate(self.names):
+                out[name][i, place] = record[1 + j * own : 1 + (j + 1) * own]
+        return {name: torch.from_numpy(array) for name, array in out.items()}
+
+    def _records(self, rows: list[int], *, keep: bool) -> list[np.ndarray]:
+        """int32 records: the length before cutting, then each name's ids."""
+        found: dict[int, np.ndarray] = {}
+        if self._shelf is not None and self._keys is not None:
+            if keep:
+                self._shelf.missing([self._keys[row] for row in rows])  # what other processes wrote
+            for row in rows:
+                record = self._shelf.get(self._keys[row])
+                if record is not None:
+                    found[row] = np.frombuffer(record, np.int32)
+        else:
+            found = {row: self._memory[row] for row in rows if row in self._memory}
+        absent = [row for row in rows if row not in found]
+        if absent:
+            made = self._tokenized([str(text) for text in self._dataset[absent]["item"]])
+            found.update(zip(absent, made, strict=True))
+            if self._shelf is not None and self._keys is not None:
+                self._shelf.put([self._keys[row] for row in absent], made)
+            else:
+                self._memory.update(zip(absent, made, strict=True))
+        return [found[row] for row in rows]
+
+    def _tokenized(self, texts: list[str]) -> list[np.ndarray]:
+        longest, tokenizer = self._preprocess.max_length, self._preprocess.tokenizer
+        whole = tokenizer(texts, truncation=False, padding=False, verbose=False)
+        lengths = [len(ids) for ids in whole["input_ids"]]
+        cut = tokenizer(texts, truncation=True, max_length=longest, padding=False)
+        return [
+            np.concatenate([[length], *(cut[name][i] for name in self.names)]).astype(np.int32)
+            for i, length in enumerate(lengths)
+        ]
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """A content address of all that decides what a tokenizer makes of a text."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    inner = fast.to_str() if fast is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    said = [type(tokenizer).__name__, tokenizer.padding_side, str(tokenizer.pad_token_id), inner]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _keys(dataset: Any) -> list[bytes]:
+    found: list[bytes] = []
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        for start in range(0, len(dataset), BLOCK):
+            items = dataset[start : start + BLOCK]["item"]
+            found += threads.map(_key, items)
+    return found
+
+
+def _key(item: Any) -> bytes:
+    if not isinstance(item, Mapping):
+        return record_key(str(item))
+    if item.get("bytes") is not None:
+        return record_key(item["bytes"])
+    return file_key(Path(item["path"]))
+
+
+def _decoder() -> str:
+    import PIL
+    import torchvision
+
+    return f"torchvision {torchvision.__version__}, PIL {PIL.__version__}"

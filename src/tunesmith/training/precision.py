@@ -1,0 +1,61 @@
+"""Whether frozen stages may be computed in bf16: only if a head on their features answers the same."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from tunesmith.errors import EngineFailed
+from tunesmith.networks.network import Network
+from tunesmith.store import Store
+from tunesmith.training.examples import Examples
+from tunesmith.training.heads import ridge
+from tunesmith.training.recorded import Recorded
+
+ASKED: Final = 500  # examples whose answers are compared, at least
+EQUAL: Final = 0.99  # of them must stay the same
+
+
+def precision_that_agrees(
+    network: Network, store: Store, examples: Examples, targets: np.ndarray, **options: Any
+) -> tuple[str, str]:
+    """Either "bf16" or "fp32", and why, in words.
+
+    examples, targets: of the training split; class indices. options: of Recorded. The records of both
+    precisions are kept; a second run computes none.
+    """
+    if len(examples) < ASKED:
+        return "fp32", f"for want of {ASKED} examples to compare the answers on"
+    random = np.random.default_rng(options.get("seed", 0))
+    rows = np.sort(random.permutation(len(examples))[:ASKED])
+    try:
+        exact, coarse = (
+            Recorded(network, store, {}, examples, precision=precision, **options).pooled(examples, rows)
+            for precision in ("fp32", "bf16")
+        )
+    except EngineFailed as reason:
+        return "fp32", str(reason)
+    share = equal_answers(exact, coarse, targets[rows])
+    verb = "changes" if share < EQUAL else "keeps"
+    return "bf16" if share >= EQUAL else "fp32", (
+        f"because bf16 {verb} {1 - share if share < EQUAL else share:.1%} of {ASKED} answers of a probe"
+    )
+
+
+def equal_answers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) -> float:
+    """The share of equal answers of a ridge probe that learned from the other half, on exact features.
+
+    exact, coarse: two versions of the same features, [N, D]. targets: int [N].
+    """
+    classes = int(targets.max()) + 1
+    equal = np.zeros(len(targets), bool)
+    half = np.arange(len(targets)) % 2 == 0
+    for asked in (half, ~half):
+        probe = ridge(exact[~asked].astype(np.float64), targets[~asked], classes)
+        a, b = (
+            np.stack(probe.probabilities(part[asked].astype(np.float64))).argmax(1)
+            for part in (exact, coarse)
+        )
+        equal[asked] = a == b
+    return float(equal.mean())

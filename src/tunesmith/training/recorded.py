@@ -1,0 +1,500 @@
+"""What frozen stages put out for each example: computed once, at an engine's speed, and kept.
+
+One pass over an example writes the tensors of every cut that the plan replays from, and the pooled
+features of every stage. A record depends on the example alone: chunks have a fixed size, texts are
+padded to one of a few lengths, and an engine that mixes rows is not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.engines import TOLERANCE, Chosen, Engine, choose
+from tunesmith.errors import CannotReplay
+from tunesmith.files import write_whole
+from tunesmith.networks.activations import Activations
+from tunesmith.networks.augment import augmentation
+from tunesmith.networks.network import Network, digest
+from tunesmith.networks.prefix import Prefix
+from tunesmith.networks.replay import Cut, Leaf
+from tunesmith.store import Shelf, Store
+from tunesmith.store.keys import record_key, shelf_key
+from tunesmith.training.batches import ahead
+from tunesmith.training.examples import Examples, tokenizer_digest
+
+CHUNK: Final = {("image", "cpu"): 32, ("text", "cpu"): 16, ("image", "cuda"): 128, ("text", "cuda"): 128}
+USUAL_SIDE = 224  # pixels; larger images go in smaller chunks
+AUDITED = 4  # known records that are computed again before any is believed
+IN_MEMORY = 512 << 20  # bytes of records that are held when the store takes no more
+POOLED: Final = "pooled"  # the shelf of pooled features; those of cuts are called by their stage
+PACKAGES: Final = ("torch", "torchvision", "timm", "transformers")  # their code is part of a network's
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine runs a prefix; kept with the run and in the store, and taken again.
+
+    agreement: largest difference from the live network, relative to each output's size.
+    rejected: engines before it in the order, with reasons. widths: how many pooled features each stage has.
+    """
+
+    engine: str
+    precision: str
+    agreement: float
+    rejected: tuple[str, ...] = ()
+    widths: tuple[int, ...] = ()
+
+
+class Recorded:
+    """The records of one network in one store: filled for a split, then handed out by row.
+
+    cuts: by stage. Weights of frozen stages must stand as they are now for as long as this is used.
+    engine, precision: as asked; a choice made before for the same network and cuts is taken again.
+    chunk: examples in one pass of the engine; None: a fixed number by device and image size.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        store: Store,
+        cuts: Mapping[int, Cut],
+        examples: Examples,
+        *,
+        engine: str = "auto",
+        precision: str = "fp32",
+        chunk: int | None = None,
+        work: int = 0,
+        augment: str = "none",
+        seed: int = 0,
+    ) -> None:
+        self.network, self.cuts, self.precision = network, dict(cuts), precision
+        self.names = examples.names
+        self.chunk = chunk or _usual_chunk(network)
+        self._store, self._examples, self._asked, self._work = store, examples, engine, work
+        self._augment, self._seed = augment, seed
+        self.prefix = Prefix(network, tuple(self.cuts.values()), names=self.names)
+        self._engine: Engine | None = None
+        self._memory: dict[tuple[str, bytes], np.ndarray] = {}
+        self._held = 0
+        self.computed, self.seconds = 0, 0.0
+        self.choice = self._remembered()
+        if self.choice is None:
+            self._choose(engine)
+        self._open()
+
+    # -- what is there, and what is not ----------------------------------------------------------
+
+    def missing(self, examples: Examples, rows: np.ndarray | None = None, *, view: int | None = None) -> int:
+        """How many different examples must still be computed."""
+        keys = self._keys(examples, rows, view)
+        return len({key for key, absent in zip(keys, self._absent(keys), strict=True) if absent})
+
+    def absent(self, examples: Examples) -> np.ndarray:
+        """Which rows must still be computed, bool [N]."""
+        return self._absent(examples.keys)
+
+    def warm_up(self) -> None:
+        """Build the engine, if it is not there yet: a pilot times what comes after."""
+        if self._engine is None:
+            self._choose(self.choice.engine if self.choice else self._asked)
+
+    @property
+    def bytes_each(self) -> dict[str, int]:
+        """Bytes of one example's record on each shelf; of ragged texts for 32 tokens."""
+        found = {
+            name: sum(_numbers(leaf, 32) * 4 for leaf in leaves) for name, leaves in self._leaves.items()
+        }
+        return {name: size + (4 * sum(self.widths) if name == POOLED else 0) for name, size in found.items()}
+
+    def fill(
+        self,
+        examples: Examples,
+        rows: np.ndarray | None = None,
+        *,
+        view: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Compute what is missing of these rows; what other processes compute is waited for.
+
+        view: a number of an augmented view of each image; None: the image itself.
+        """
+        rows = np.arange(len(examples)) if rows is None else rows
+        keys = self._keys(examples, rows, view)
+        while True:
+            absent = self._absent(keys)
+            wanted = dict(zip([k for k, a in zip(keys, absent, strict=True) if a], rows[absent], strict=True))
+            if not wanted:
+                break
+            done = self._compute(examples, np.asarray(list(wanted.values())), view, progress)
+            if any(shelf.full for shelf in self.shelves.values()) and not done:
+                break
+            if not done:
+                time.sleep(0.1)  # another process has claimed the rest
+        for shelf in self.shelves.values():
+            shelf.commit()
+        if self.computed:
+            each = self.seconds / self.computed
+            for shelf in self.shelves.values():
+                shelf.note(seconds=each)
+
+    # -- handing out -----------------------------------------------------------------------------
+
+    def pooled(self, examples: Examples, rows: np.ndarray | None = None, *, stage: int = -1) -> np.ndarray:
+        """Pooled features that a stage hands on, float32 [n, D]; the last one's go to the head."""
+        rows = np.arange(len(examples)) if rows is None else rows
+        ends = np.cumsum(self.widths)
+        stage = stage % len(self.widths)
+        self.fill(examples, rows)
+        part = slice(int(ends[stage] - self.widths[stage]), int(ends[stage]))
+        out = np.empty((len(rows), self.widths[stage]), np.float32)
+        for i, record in enumerate(self._records(POOLED, examples, rows, None)):
+            out[i] = record[part]
+        return out
+
+    def activations(
+        self, at: int, examples: Examples, rows: np.ndarray, *, view: int | None = None
+    ) -> Activations:
+        """A batch to go on from at a cut; copies, on the CPU."""
+        cut = self.cuts[at]
+        if at == self._inside:
+            start = sum(self.widths[:-1])
+            found = [record[start:] for record in self._records(POOLED, examples, rows, view)]
+            return Activations(cut, (torch.from_numpy(np.stack(found)),))
+        lengths = examples.lengths[rows] if examples.lengths is not None else np.zeros(len(rows), np.int64)
+        T = int(lengths.max(initial=0))
+        tensors = [torch.zeros(leaf.shape(len(rows), T)) for leaf in cut.stored]
+        for i, record in enumerate(self._records(str(at), examples, rows, view)):
+            start = 0
+            for leaf, tensor in zip(cut.stored, tensors, strict=True):
+                own = (tensor[i, : lengths[i]] if leaf.ragged else tensor[i]).numpy()
+                own[...] = record[start : start + own.size].reshape(own.shape)
+                start += own.size
+        rest = None if cut.chain or not self.names else examples.raw(rows)
+        return Activations(cut, tuple(tensors), rest)
+
+    def audit(self, examples: Examples) -> None:
+        """Compute a few known records live and compare. Raises CannotReplay if they differ."""
+        keys = examples.keys
+        known = np.flatnonzero(~self._absent(keys[:200]))[:AUDITED]
+        if not len(known):
+            return
+        live = self._live(examples, known)
+        kept = np.stack([r.copy() for r in self._records(POOLED, examples, known, None)])
+        scale = float(np.sqrt((live**2).mean())) or 1.0
+        gap = float(np.abs(live - kept).max()) / scale
+        assert self.choice is not None
+        if not gap <= 10 * TOLERANCE[self.choice.precision]:  # NaN too
+            raise CannotReplay(
+                f"stored records of this network differ from it by {gap:.1g}; "
+                f"`tunesmith store clear {self.keys[POOLED]}` removes them"
+            )
+
+    # -- computing -------------------------------------------------------------------------------
+
+    def _compute(
+        self,
+        examples: Examples,
+        rows: np.ndarray,
+        view: int | None,
+        progress: Callable[[int], None] | None,
+    ) -> int:
+        """Compute rows that nobody else is computing; returns how many were."""
+        engine = self._engine or self._choose(self.choice.engine if self.choice else self._asked)
+        chunks = self._chunks(rows, examples.lengths)
+        done = 0
+        with ExitStack() as claims:
+
+            def prepare(chunk: np.ndarray) -> Any:
+                keys = self._keys(examples, chunk, view)
+                mine = {n: claims.enter_context(s.claim(keys)).mine for n, s in self.shelves.items()}
+                if self._full:
+                    mine = {n: np.asarray([(n, k) not in self._memory for k in keys]) for n in mine}
+                needed = np.logical_or.reduce(list(mine.values()))
+                if not needed.any():
+                    return None
+                chunk, keys = chunk[needed], [k for k, n in zip(keys, needed, strict=True) if n]
+                inputs = self._inputs(examples, chunk, view, keys)
+                return keys, {name: own[needed] for name, own in mine.items()}, inputs, chunk
+
+            for made in ahead(prepare, chunks):
+                if made is None:
+                    continue
+                keys, mine, inputs, chunk = made
+                began = time.perf_counter()
+                outputs = engine(inputs)
+                self._keep(keys, mine, outputs, examples, chunk)
+                self.seconds += time.perf_counter() - began
+                self.computed += len(keys)
+                done += len(keys)
+                if progress:
+                    progress(len(keys))
+        return done
+
+    def _keep(
+        self,
+        keys: list[bytes],
+        mine: Mapping[str, np.ndarray],
+        outputs: Sequence[Tensor],
+        examples: Examples,
+        rows: np.ndarray,
+    ) -> None:
+        for name, shelf in self.shelves.items():
+            picked = [i for i in range(len(keys)) if mine[name][i]]
+            records = [self._record(name, outputs, i, examples, rows[i]) for i in picked]
+            stored = shelf.put([keys[i] for i in picked], records)
+            for i, record in list(zip(picked, records, strict=True))[stored:]:
+                if self._held + record.nbytes <= IN_MEMORY:
+                    self._memory[name, keys[i]] = record.copy()
+                    self._held += record.nbytes
+
+    def _record(
+        self, name: str, outputs: Sequence[Tensor], i: int, examples: Examples, row: int
+    ) -> np.ndarray:
+        """What a shelf keeps of the i-th example of a chunk, float32, flat; of texts without padding."""
+        if name == POOLED:
+            return np.asarray(outputs[-1][i])
+        length = int(examples.lengths[row]) if examples.lengths is not None else 0
+        parts = [outputs[place][i].numpy() for place in self._places[name]]
+        leaves = zip(parts, self._leaves[name], strict=True)
+        return np.concatenate([(p[:length] if leaf.ragged else p).reshape(-1) for p, leaf in leaves])
+
+    def _inputs(
+        self, examples: Examples, rows: np.ndarray, view: int | None, keys: Sequence[bytes]
+    ) -> list[Tensor]:
+        """Raw inputs of a whole chunk: the last row stands for those that are not there."""
+        if examples.lengths is None:
+            images: Tensor = examples.raw(rows)
+            if view is not None:
+                images = self._viewed(images, keys)
+            return [_padded(images, self.chunk)]
+        longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
+        tokens = bucket(int(examples.lengths[rows].max()), longest)
+        found = examples.raw(rows, tokens=tokens)
+        return [_padded(found[name], self.chunk) for name in self.names]
+
+    def _viewed(self, images: Tensor, keys: Sequence[bytes]) -> Tensor:
+        """Each image changed at random, by a seed of its own: the same view whatever the chunk."""
+        change = augmentation(self._augment, int(images.shape[-1]))
+        if change is None:
+            return images
+        out = []
+        with torch.random.fork_rng(devices=[]):
+            for image, key in zip(images, keys, strict=True):
+                torch.manual_seed(int.from_bytes(key[:7], "little"))
+                out.append(change(image[None])[0])
+        return torch.stack(out)
+
+    def _chunks(self, rows: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
+        if lengths is None:
+            return [rows[i : i + self.chunk] for i in range(0, len(rows), self.chunk)]
+        longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
+        sizes = np.asarray([bucket(int(n), longest) for n in lengths[rows]])
+        groups = [rows[sizes == size] for size in sorted(set(sizes.tolist()), reverse=True)]
+        return [g[i : i + self.chunk] for g in groups for i in range(0, len(g), self.chunk)]
+
+    def _live(self, examples: Examples, rows: np.ndarray) -> np.ndarray:
+        """Pooled features by the live network, float32 [n, D]."""
+        device = next(self.network.module.parameters()).device
+        with torch.inference_mode():
+            inputs = [t[: len(rows)].to(device) for t in self._inputs(examples, rows, None, [])]
+            found = self.prefix(*inputs)[-1]
+        return np.asarray(found.float().cpu())
+
+    # -- the engine ------------------------------------------------------------------------------
+
+    def _choose(self, asked: str) -> Engine:
+        chunks = self._chunks(np.arange(min(len(self._examples), 8 * self.chunk)), self._examples.lengths)
+        sample = [self._inputs(self._examples, rows, None, []) for rows in (chunks[0], chunks[-1])]
+        different = sample if self.names and sample[0][0].shape != sample[1][0].shape else sample[:1]
+        chosen: Chosen = choose(
+            asked,
+            self.prefix,
+            different,
+            precision=self.precision,
+            ragged=bool(self.names),
+            work=self._work,
+        )
+        self._engine = chosen.engine
+        if self.choice is None:
+            gap = float(chosen.agreement.largest)
+            name, precision, widths = chosen.engine.name, chosen.engine.precision, self.prefix.widths
+            self.choice = Choice(name, precision, gap, chosen.rejected, widths)
+            folder = self._store.folder / "choices"
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # a full disk: it is chosen anew the next time
+                write_whole(self._choice_file(), json.dumps(asdict(self.choice), indent=1) + "\n")
+        return chosen.engine
+
+    def _remembered(self) -> Choice | None:
+        try:
+            found = json.loads(self._choice_file().read_text(encoding="utf-8"))
+            found |= {name: tuple(found[name]) for name in ("rejected", "widths")}
+            return Choice(**found)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _choice_file(self) -> Path:
+        about = {
+            "asked": self._asked,
+            "precision": self.precision,
+            "chunk": self.chunk,
+            "cuts": sorted(self.cuts),
+            "network": self._identity(len(self.network.stages)),
+        }
+        return self._store.folder / "choices" / f"{shelf_key(about)}.json"
+
+    # -- shelves ---------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        network, choice = self.network, self.choice
+        assert choice is not None
+        self._full = False
+        self.widths = choice.widths
+        end = len(network.stages)
+        head = self.cuts.get(end)
+        self._inside = end if head is not None and _is_head_input(head, self.widths[-1]) else None
+        self.shelves: dict[str, Shelf] = {}
+        self.keys: dict[str, str] = {}
+        self._leaves: dict[str, tuple[Leaf, ...]] = {}
+        self._places: dict[str, list[int]] = {}
+        start = 0
+        for at, cut in self.cuts.items():
+            places = list(range(start, start + len(cut.stored)))
+            start += len(cut.stored)
+            if at != self._inside:
+                self._shelf(str(at), at, cut.stored, places, f"before {network.parts[at].name}")
+        self._shelf(POOLED, end, (), [], "pooled, every stage")
+
+    def _shelf(self, name: str, at: int, leaves: tuple[Leaf, ...], places: list[int], where: str) -> None:
+        choice = self.choice
+        assert choice is not None
+        identity = {
+            "what": "activations" if leaves else "pooled features",
+            "network": self._identity(at),
+            "stored": [repr(leaf) for leaf in leaves],
+            "engine": choice.engine,
+            "precision": choice.precision,
+            "chunk": self.chunk,
+        }
+        extra = {"model": self.network.origin, "cut": where, "dtype": "float32"}
+        self.keys[name] = shelf_key(identity)
+        self.shelves[name] = self._store.shelf(self.keys[name], {**identity, **extra})
+        self._leaves[name], self._places[name] = leaves, places
+
+    def _identity(self, at: int) -> dict[str, Any]:
+        """All that decides what the stages before `at` put out for an example."""
+        network = self.network
+        tensors = {name: t for i in range(at) for name, t in network.tensors(i).items()}
+        code = [str(network.module.get_submodule(p)) for s in network.stages[:at] for p in s.modules]
+        try:
+            code.append(inspect.getsource(type(network.module)))
+        except (OSError, TypeError):
+            code.append(type(network.module).__qualname__)
+        tokenizer = getattr(network.preprocess, "tokenizer", None)
+        return {
+            "weights": digest(tensors),
+            "code": hashlib.sha256("\n".join(code).encode()).hexdigest(),
+            "packages": _versions(),
+            "preprocess": network.preprocess.spec(),
+            "tokenizer": tokenizer_digest(tokenizer) if tokenizer is not None else "",
+            "at": network.parts[at].name if at < len(network.stages) else "head",
+        }
+
+    def _keys(self, examples: Examples, rows: np.ndarray | None, view: int | None) -> list[bytes]:
+        keys = examples.keys if rows is None else [examples.keys[row] for row in rows]
+        if view is None:
+            return list(keys)
+        said = f"{self._augment}, view {view}, seed {self._seed}"
+        return [record_key(key, said) for key in keys]
+
+    def _absent(self, keys: Sequence[bytes]) -> np.ndarray:
+        found = np.zeros(len(keys), bool)
+        for name, shelf in self.shelves.items():
+            absent = shelf.missing(keys)
+            if self._memory:
+                absent = absent & np.asarray([(name, key) not in self._memory for key in keys])
+            found |= absent
+        return found
+
+    def _records(
+        self, name: str, examples: Examples, rows: np.ndarray, view: int | None
+    ) -> Iterator[np.ndarray]:
+        """Float32 records in the order of the rows; what is missing is computed again, now."""
+        shelf = self.shelves[name]
+        for row, key in zip(rows, self._keys(examples, rows, view), strict=True):
+            record = self._memory.get((name, key)) if self._memory else None
+            if record is None:
+                view_ = shelf.get(key)
+                if view_ is None:
+                    self.fill(examples, np.asarray([row]), view=view)
+                    view_ = shelf.get(key)
+                    record = self._memory.get((name, key))
+                if view_ is not None:
+                    record = np.frombuffer(view_, np.float32)
+            if record is None:
+                record = self._now(name, examples, row, view, key)
+            yield record
+
+    def _now(self, name: str, examples: Examples, row: int, view: int | None, key: bytes) -> np.ndarray:
+        """A record that no place is left for."""
+        engine = self._engine or self._choose(self.choice.engine if self.choice else self._asked)
+        outputs = engine(self._inputs(examples, np.asarray([row]), view, [key]))
+        return self._record(name, outputs, 0, examples, row)
+
+
+def bucket(tokens: int, longest: int) -> int:
+    """The length that a text is padded to: one of a few, so that engines meet few shapes.
+
+    >>> [bucket(n, 512) for n in (3, 8, 9, 64, 65, 130, 300)]
+    [8, 8, 16, 64, 80, 160, 320]
+    """
+    step = 8 if tokens <= 64 else 16 if tokens <= 128 else 32 if tokens <= 256 else 64
+    return min(-(-tokens // step) * step, max(longest, tokens))
+
+
+def _usual_chunk(network: Network) -> int:
+    device = next(network.module.parameters()).device.type
+    takes = network.preprocess.takes
+    chunk = CHUNK.get((takes, device), CHUNK[takes, "cpu"])
+    size = getattr(network.preprocess, "size", USUAL_SIDE)
+    while chunk > 1 and size * size * chunk > 2 * CHUNK[takes, "cpu"] * USUAL_SIDE**2:
+        chunk //= 2
+    return chunk
+
+
+def _is_head_input(cut: Cut, width: int) -> bool:
+    """Whether what is stored before the head is the vector that pooled features end with."""
+    leaf = cut.stored[0]
+    return bool(cut.chain) and len(leaf.sizes) == 2 and leaf.sizes[1].at(1, 1) == width
+
+
+def _numbers(leaf: Leaf, tokens: int) -> int:
+    return int(np.prod(leaf.shape(1, tokens)))
+
+
+def _padded(tensor: Tensor, count: int) -> Tensor:
+    lacking = count - len(tensor)
+    return tensor if lacking <= 0 else torch.cat([tensor, tensor[-1:].expand(lacking, *tensor.shape[1:])])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

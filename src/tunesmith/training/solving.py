@@ -1,0 +1,76 @@
+"""Solve a linear head to convergence on stored features, instead of training it in steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from tunesmith.errors import BadPlan
+from tunesmith.networks.network import Network
+from tunesmith.training.examples import Examples
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.solvers import Block, Linear, best_penalty, least_squares
+
+ROWS = 1024  # examples that are read from the store at a time
+
+
+def linear_head(network: Network) -> nn.Linear:
+    """The head, where it is one linear layer. Raises BadPlan where it is something else."""
+    parts = [network.module.get_submodule(path) for path in network.head.modules]
+    layers = [m for m in parts if next(m.parameters(), None) is not None]
+    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        kinds = ", ".join(type(m).__name__ for m in layers)
+        raise BadPlan(
+            f"only a linear head can be solved, and this one is made of {kinds}; use head 'linear', or no "
+            f"solver."
+        )
+    return layers[0]
+
+
+def solve_head(
+    network: Network,
+    recorded: Recorded,
+    train: tuple[Examples, np.ndarray, np.ndarray | None],
+    valid: tuple[Examples, np.ndarray],
+    solver: str,
+) -> Linear:
+    """Solve the head and put the solution into it; memory does not grow with the examples.
+
+    train: examples, class indices [N], weights [N] or None. valid: what chooses the penalty.
+    solver: "ridge", penalty by exact leave-one-out; "lbfgs", logistic regression, penalty by log-loss on
+    the validation split.
+    """
+    head = linear_head(network)
+    examples, targets, weights = train
+
+    def blocks() -> Iterator[Block]:
+        return blocks_of(recorded, examples, targets, weights)
+
+    if solver == "ridge":
+        found = least_squares(blocks, head.out_features)
+    else:
+        found = best_penalty(blocks, lambda: blocks_of(recorded, *valid), head.out_features)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(found.weights.T.copy()))
+        if head.bias is not None:
+            head.bias.copy_(torch.from_numpy(found.bias))
+    return found
+
+
+def blocks_of(
+    recorded: Recorded,
+    examples: Examples,
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    rows: np.ndarray | None = None,
+) -> Iterator[Block]:
+    """What the head is given for some rows, with their targets and weights, a block at a time."""
+    rows = np.arange(len(examples)) if rows is None else rows
+    for start in range(0, len(rows), ROWS):
+        some = rows[start : start + ROWS]
+        own = None if weights is None else weights[some]
+        yield recorded.pooled(examples, some), targets[some], own

@@ -1,0 +1,227 @@
+"""What a fit does before it trains so that no frozen stage is computed twice, and what it says of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.data.cache import cache_folder
+from tunesmith.errors import CannotReplay
+from tunesmith.files import write_whole
+from tunesmith.networks.network import Network
+from tunesmith.plan import Plan
+from tunesmith.store import Store
+from tunesmith.training.examples import Examples
+from tunesmith.training.precision import precision_that_agrees
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.replaying import Replaying, plan_replay
+from tunesmith.verbs.options import bytes_in_words, duration, size
+from tunesmith.verbs.reporting import Reporter, counted
+
+if TYPE_CHECKING:
+    from tunesmith.training.loop import Training
+    from tunesmith.verbs.started import Started
+
+PILOT = 64  # examples that are timed before anything is promised
+REPLAY = "replay.json"  # the measured choices, in a run's folder
+
+
+def open_store(limit: str | int) -> Store:
+    """The store that all runs of this user share."""
+    return Store(cache_folder() / "store", limit=size(limit))
+
+
+def prepare_replay(
+    asked: Mapping[str, Any],
+    network: Network,
+    plan: Plan,
+    examples: Mapping[str, Examples],
+    store: Store,
+    folder: Path | None,
+    targets: np.ndarray,
+    say: Reporter,
+) -> tuple[Recorded, Replaying | None]:
+    """Cuts, engine and pilot; says what will be stored, how long it takes, and what it can bring.
+
+    folder: of a run that is resumed, which keeps its engine and its precision. targets: class indices of
+    the training split.
+    """
+    settings, train = plan.settings, examples["train"]
+    count = sum(len(own) for own in examples.values())
+    replaying = None
+    if asked["replay"]:
+        replaying = plan_replay(network, plan, train, count=count, room=store.limit)
+    live = replaying is None or any(at is None for at in replaying.at)
+    if (live or settings.augment != "none") and plan.epochs > 1:
+        for own in examples.values():
+            own.keep_pixels()
+    before = _choice_of(folder)
+    options = {
+        "engine": before.get("engine", settings.engine),
+        "work": sum(stage.macs for stage in network.stages) * count,
+        "augment": settings.augment,
+        "seed": settings.seed,
+    }
+    precision = {"auto": before.get("precision"), "bf16": "bf16"}.get(settings.precision, "fp32")
+    if precision is None:
+        precision, why = precision_that_agrees(network, store, train, targets, **options)
+        say.say(f"precision of frozen stages: {precision}, {why}")
+    cuts = replaying.cuts if replaying else {}
+    recorded = Recorded(network, store, cuts, train, precision=precision, **options)
+    try:
+        recorded.audit(train)
+    except CannotReplay as reason:
+        say.warn(f"{reason}; all stages run live")
+        replaying = None
+    _say(recorded, replaying, network, plan, examples, say)
+    return recorded, replaying
+
+
+def fill(started: Started, say: Reporter) -> None:
+    """Compute what is missing: records of all examples if a phase needs them, else of the probe's."""
+    from tunesmith.verbs.scoring import probed_rows
+
+    recorded, replaying = started.recorded, started.replaying
+    needed = replaying is not None and any(replaying.at)
+    for split, own in started.examples.items():
+        rows = probed_rows(started) if split == "train" and not needed else None
+        missing = recorded.missing(own, rows)
+        if missing:
+            with say.work(f"frozen stages of {split}, by {_who(recorded)}", missing) as done:
+                recorded.fill(own, rows, progress=done)
+    views = started.plan.settings.views if needed else 0
+    for view in range(views):
+        missing = recorded.missing(started.examples["train"], view=view)
+        if missing:
+            with say.work(f"view {view + 1} of {views}, by {_who(recorded)}", missing) as done:
+                recorded.fill(started.examples["train"], view=view, progress=done)
+    full = [shelf.full for shelf in recorded.shelves.values() if shelf.full]
+    if full:
+        say.warn(f"not everything is stored: {full[0]}; what is missing is computed again when it is needed")
+    write_whole(started.folder / REPLAY, json.dumps(replayed(started), indent=1) + "\n")
+
+
+def replayed(started: Started) -> dict[str, Any]:
+    """The measured choices and what they came to, as JSON values; a resumed run chooses the same."""
+    recorded, replaying, network = started.recorded, started.replaying, started.network
+    assert recorded.choice is not None
+    phases = zip(started.plan.phases, replaying.at, strict=True) if replaying else ()
+    return {
+        **asdict(recorded.choice),
+        "chunk": recorded.chunk,
+        "computed": recorded.computed,
+        "examples_a_second": round(recorded.computed / recorded.seconds, 2) if recorded.computed else None,
+        "bytes_each": recorded.bytes_each,
+        "share": replaying.share(network, started.plan) if replaying else 0.0,
+        "bound": replaying.bound(network, started.plan) if replaying else 1.0,
+        "from": {p.name: network.parts[at].name if at else None for p, at in phases},
+        "reasons": list(replaying.reasons) if replaying else [],
+        "shelves": recorded.keys,
+    }
+
+
+def happened(started: Started, training: Training) -> list[str]:
+    """What became of the plan to compute nothing twice, in words."""
+    recorded, replaying = started.recorded, started.replaying
+    said = []
+    if recorded.computed:
+        each = recorded.seconds / recorded.computed
+        said.append(
+            f"frozen stages: {recorded.computed:,} examples computed once, {1 / each:,.0f} a second by "
+            f"{recorded.choice.engine if recorded.choice else 'eager'}"
+        )
+    if replaying is not None and any(replaying.at) and training.augment is None:
+        done = len(started.data.train) * sum(
+            row["epoch"] > 0 and replaying.at[_index(started.plan, row["phase"])] is not None
+            for row in training.progress.history
+        )
+        said.append(f"replayed: {done:,} training passes of frozen stages that were not computed again")
+    return said
+
+
+def _index(plan: Plan, name: str) -> int:
+    return [phase.name for phase in plan.phases].index(name)
+
+
+def _say(
+    recorded: Recorded,
+    replaying: Replaying | None,
+    network: Network,
+    plan: Plan,
+    examples: Mapping[str, Examples],
+    say: Reporter,
+) -> None:
+    if replaying is None:
+        say.say("replay: off; frozen stages are computed in every epoch")
+        return
+    for reason in replaying.reasons:
+        say.say(f"replay: {reason}")
+    augmented = plan.settings.augment != "none"
+    if augmented and any(replaying.at):
+        views = plan.settings.views
+        many = counted(plan.epochs, "pass" if plan.epochs == 1 else "passe")
+        say.say(
+            f"replay: {counted(views, 'view')} of each training image stored, one used in each epoch"
+            if views
+            else f"replay: augmented training images go through the whole network, {many} over them; "
+            f"--views 4 would store 4 views of each instead"
+        )
+    if not any(replaying.at):
+        return
+    total = sum(len(own) for own in examples.values())
+    missing = sum(recorded.missing(own) for own in examples.values())
+    each = sum(recorded.bytes_each.values())
+    depths = ", ".join(network.parts[at].name for at in recorded.cuts)
+    say.say(
+        f"store: what reaches {depths} and pooled features of every stage, float32, "
+        f"{bytes_in_words(each)} an example, {bytes_in_words(each * total)} in all; "
+        f"{total - missing:,} of {total:,} are there"
+    )
+    predicted = ""
+    if missing:
+        predicted = f": about {duration(_pilot(recorded, examples, missing))} for {missing:,}"
+    say.say(f"engine: {_who(recorded)}{predicted}")
+    share = replaying.share(network, plan)
+    frozen = (
+        "the trained epochs replay none" if augmented and not plan.settings.views else f"replayed {share:.0%}"
+    )
+    bound = replaying.bound(network, plan)
+    say.say(
+        f"frozen work: {frozen}; at most {bound:.1f} times faster than without, at equal speed of all parts"
+    )
+
+
+def _pilot(recorded: Recorded, examples: Mapping[str, Examples], missing: int) -> float:
+    """Predicted seconds for all that is missing, from a few that are computed, and kept, now."""
+    train = examples["train"]
+    rows = np.flatnonzero(recorded.absent(train))[:PILOT]
+    if not len(rows):
+        return 0.0
+    recorded.warm_up()
+    began = time.perf_counter()
+    recorded.fill(train, rows)
+    return (time.perf_counter() - began) / len(rows) * missing
+
+
+def _who(recorded: Recorded) -> str:
+    choice = recorded.choice
+    assert choice is not None
+    gap = f", {choice.agreement:.0e} from the live network" if choice.engine != "eager" else ""
+    return f"{choice.engine} in {choice.precision}{gap}"
+
+
+def _choice_of(folder: Path | None) -> dict[str, Any]:
+    """What a run chose when it was begun; nothing for a new one."""
+    if folder is None:
+        return {}
+    try:
+        found = json.loads((folder / REPLAY).read_text(encoding="utf-8"))
+        return {name: str(found[name]) for name in ("engine", "precision")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
