@@ -50,7 +50,7 @@ class Classification:
 
     def labels(self, data: Data) -> Labels:
         """The classes of the training split, sorted, and how often each occurs."""
-        names, counts = np.unique(np.asarray(data.train["label"]), return_counts=True)
+        names, counts = np.unique(np.asarray(data.train["label"][:]), return_counts=True)
         return Labels(tuple(str(n) for n in names), tuple(int(c) for c in counts))
 
     def want(self, labels: Labels, **options: Any) -> Want:
@@ -89,7 +89,7 @@ class Classification:
     def targets(self, dataset: Any, labels: Labels) -> list[Any]:
         """Class indices."""
         index = {name: i for i, name in enumerate(labels.names)}
-        return [index[label] for label in dataset["label"]]
+        return [index[label] for label in dataset["label"][:]]  # a slice is read at once, a column row by row
 
     def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
         """Per example: the true class, the likeliest class, and -log of the true one's probability."""

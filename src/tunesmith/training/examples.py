@@ -21,6 +21,7 @@ from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training.batches import examples as rows_of
 
 BLOCK = 1000  # texts that are tokenized at once
+AT_HAND = 100_000  # rows whose labels are held in memory: Arrow takes a third of a small step to find 32
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,24 @@ class Given:
 class Examples:
     """The rows of one split: batches of raw inputs, and a key that is the same for the same bytes.
 
+    known: content addresses of files by path, where they are known already.
     store: where token ids are kept, and decoded images if `keep_pixels`; None: nowhere.
     lengths: tokens per text as the network takes them, int64 [N]; None for images.
     whole_lengths: before anything was cut.
     """
 
-    def __init__(self, dataset: Any, preprocess: Preprocess, store: Store | None = None) -> None:
-        self.dataset, self.preprocess = dataset, preprocess
+    def __init__(
+        self,
+        dataset: Any,
+        preprocess: Preprocess,
+        store: Store | None = None,
+        *,
+        known: dict[str, bytes] | None = None,
+    ) -> None:
+        self.dataset, self.preprocess, self._known = dataset, preprocess, known
         self.columns = dataset.remove_columns("item")
+        if len(dataset) <= AT_HAND:
+            self.columns = _Columns({name: self.columns[name][:] for name in self.columns.column_names})
         self.lengths: np.ndarray | None = None
         self.whole_lengths: np.ndarray | None = None
         self._store = store
@@ -71,14 +82,14 @@ class Examples:
     def keys(self) -> list[bytes]:
         """A content address per row: of a file's bytes, or of a text."""
         if self._keys is None:
-            self._keys = _keys(self.dataset)
+            self._keys = content_keys(self.dataset, self._known)
         return self._keys
 
     def keep_pixels(self) -> None:
         """From now on decoded and resized images are kept in the store: nothing else of them can be."""
         if self._store is not None and self.preprocess.takes == "image" and self._pixels is None:
             spec = self.preprocess.spec()
-            about = {"what": "decoded images", "preprocess": spec, "decoder": _decoder()}
+            about = {"what": "decoded images", "preprocess": spec, "decoder": decoder()}
             size = self.preprocess.size  # type: ignore[attr-defined]
             self._pixels = self._store.shelf(shelf_key(about), {**about, "bytes": 3 * size * size})
 
@@ -114,6 +125,13 @@ class Examples:
 
     def _items(self, rows: np.ndarray) -> list[Any]:
         return list(self.dataset[np.asarray(rows).tolist()]["item"])
+
+
+class _Columns(dict[str, list[Any]]):
+    """Columns in memory, read by rows as a data set is."""
+
+    def __getitem__(self, rows: Any) -> Any:
+        return {name: [values[row] for row in rows] for name, values in self.items()}
 
 
 class _Tokens:
@@ -199,24 +217,33 @@ def tokenizer_digest(tokenizer: Any) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
-def _keys(dataset: Any) -> list[bytes]:
+def content_keys(dataset: Any, known: dict[str, bytes] | None = None) -> list[bytes]:
+    """A content address per row: of a file's bytes, or of a text.
+
+    known: addresses of files that were read already, by path; grows.
+    Raises NoData or BadData for a file that cannot be read.
+    """
+    files = {} if known is None else known
+
+    def key(item: Any) -> bytes:
+        if not isinstance(item, Mapping):
+            return record_key(str(item))
+        if item.get("bytes") is not None:
+            return record_key(item["bytes"])
+        path = item["path"]
+        if path not in files:
+            files[path] = file_key(Path(path))
+        return files[path]
+
     found: list[bytes] = []
     with ThreadPoolExecutor(max_workers=2) as threads:
         for start in range(0, len(dataset), BLOCK):
-            items = dataset[start : start + BLOCK]["item"]
-            found += threads.map(_key, items)
+            found += threads.map(key, dataset[start : start + BLOCK]["item"])
     return found
 
 
-def _key(item: Any) -> bytes:
-    if not isinstance(item, Mapping):
-        return record_key(str(item))
-    if item.get("bytes") is not None:
-        return record_key(item["bytes"])
-    return file_key(Path(item["path"]))
-
-
-def _decoder() -> str:
+def decoder() -> str:
+    """What decodes and resizes images, and so decides their pixels."""
     import PIL
     import torchvision
 

@@ -71,8 +71,10 @@ def begin(
         asked = {**asked, "seed": asked["seed"] or asked["plan"].settings.seed}
     if folder is None and not asked["dry_run"]:
         check_place(Path(asked["out"] or "runs/new").expanduser())
+    store = open_store(asked["store_limit"])
+    known: dict[str, bytes] = {}
     with processes.main_first():
-        data, task = read_data(asked, say)
+        data, task = read_data(asked, store, known, say)
     labels = task.labels(data)
     seed_everything(asked["seed"])
     want = task.want(labels, **{f: asked[f] for f in WANTED})
@@ -86,8 +88,7 @@ def begin(
     for line in planning.warnings(plan, network):
         say.warn(line)
     task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
-    store = open_store(asked["store_limit"])
-    examples = {split: Examples(data.splits[split], network.preprocess, store) for split in SPLITS}
+    examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
     # What cannot be trained is refused here, before a folder appears.
     Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
     say_truncation(network, examples, say)

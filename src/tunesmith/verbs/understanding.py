@@ -6,19 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.data import Data, Finding
 from tunesmith.errors import BadData, BadOption
 from tunesmith.networks.network import Network
+from tunesmith.store import Store
+from tunesmith.store.keys import shelf_key
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
-from tunesmith.training.examples import Examples
+from tunesmith.training.examples import Examples, content_keys, decoder
 from tunesmith.verbs.reporting import Reporter
 
 SHOWN = 5  # bad items that a message lists
 
 
-def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
-    """The data and the task that fits them; says what was understood, and stops at what cannot be read."""
+def read_data(
+    asked: Mapping[str, Any], store: Store, known: dict[str, bytes], say: Reporter
+) -> tuple[Data, Task]:
+    """The data and the task that fits them; says what was understood, and stops at what cannot be read.
+
+    store: where it is kept which files were read before. known: their content addresses, by path; grows.
+    """
     options = {
         f: asked[f]
         for f in (
@@ -46,10 +55,37 @@ def read_data(asked: Mapping[str, Any], say: Reporter) -> tuple[Data, Task]:
     for line in data.understood:
         say.say(line)
     with say.work("looking for items that cannot be read", sum(len(s) for s in data.splits.values())):
-        findings = task.check(data)
+        findings = unusable(task, data, store, known)
     if findings:
         data = without_bad(data, findings, task, say, skip=asked["skip_bad"])
     return data, task
+
+
+def unusable(task: Task, data: Data, store: Store, known: dict[str, bytes]) -> list[Finding]:
+    """What the task's check finds; images of the same bytes as one that could be read are not read again."""
+    if data.takes != "image":
+        return task.check(data)
+    about = {"what": "images that can be read", "decoder": decoder()}
+    shelf = store.shelf(shelf_key(about), about)
+    fresh, keys = {}, {}
+    for name, dataset in data.splits.items():
+        try:
+            keys[name] = content_keys(dataset, known)
+        except BadData:  # a file that is not there, or cannot be opened: the check says which and why
+            return task.check(data)
+        fresh[name] = np.flatnonzero(shelf.missing(keys[name]))
+    looked = replace(data, splits={name: data.splits[name].select(rows) for name, rows in fresh.items()})
+    findings = task.check(looked)
+    bad = {finding.where for finding in findings}
+    for name, rows in fresh.items():
+        good = [
+            keys[name][row]
+            for row, where in zip(rows, looked.splits[name]["id"][:], strict=True)
+            if where not in bad
+        ]
+        shelf.put(good, [b"1"] * len(good))
+    shelf.close()
+    return findings
 
 
 def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, *, skip: bool) -> Data:
