@@ -16,8 +16,8 @@ TRAIN, VALID = 7464, 1600  # sentences
 
 # What was to be reached: (step, measure) -> words that stand beside the number, kept or missed.
 TARGETS: Mapping[tuple[str, str], tuple[str, float]] = {
-    ("last_block", "share of the bound"): ("at least", 0.8),
-    ("full", "against the plain loop"): ("at least", 0.95),
+    ("last_block", "share of the bound"): ("at least", 0.9),
+    ("full", "against the plain loop"): ("at least", 1.0),
     ("growth", "slope"): ("at most", 1.05),
 }
 

@@ -176,12 +176,15 @@ def tunesmith(
         rows = [json.loads(line) for line in (out / "history.jsonl").read_text("utf-8").splitlines()]
         passed = [line["seconds"] for line in rows]
         scores = json.loads((out / "scores.json").read_text("utf-8"))
+        replay = json.loads((out / "replay.json").read_text("utf-8"))
+        if replay["wanted"] and replay["share"] < 0.99:  # a silent fallback would measure something else
+            return {**row, "failed": f"only {replay['share']:.0%} was replayed: {replay['reasons']}"}
         return {
             **row,
             "epochs": [round(b - a, 3) for a, b in zip([0.0, *passed], passed, strict=False)],
             "valid": [line.get("accuracy") for line in rows],
             "accuracy": scores["test"]["metrics"]["accuracy"]["value"],
-            "replay": scores.get("replay"),  # the engine it chose, what it computed and what it gave back
+            "replay": replay,  # the engine it chose, what it computed and what it gave back
         }
 
 

@@ -118,6 +118,7 @@ def replayed(started: Started) -> dict[str, Any]:
         "computed": recorded.computed,
         "examples_a_second": round(recorded.computed / recorded.seconds, 2) if recorded.computed else None,
         "bytes_each": recorded.bytes_each,
+        "wanted": sum(replaying.wanted) if replaying else 0,
         "share": replaying.share(network, started.plan) if replaying else 0.0,
         "bound": replaying.bound(network, started.plan) if replaying else 1.0,
         "from": {p.name: network.parts[at].name if at else None for p, at in phases},
