@@ -24,7 +24,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("constant", "step", "linear", "cosine", "one-cycle"),
     "balance": ("none", "weights", "sampler"),
-    "augment": ("none", "flip", "standard"),
+    "augment": ("none", "flip", "standard", "features"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "batch_norm": ("auto", "train", "frozen"),
     "engine": ("auto", "openvino", "onnxruntime", "compile", "eager"),
@@ -290,7 +290,7 @@ def _check_settings(settings: Settings) -> None:
         raise BadPlan(f"seed is a whole number from 0 to 2**32 - 1; found {settings.seed!r}.")
     if isinstance(settings.views, bool) or not isinstance(settings.views, int) or settings.views < 0:
         raise BadPlan(f"views counts stored views of each image, from 0; found {settings.views!r}.")
-    if settings.views and settings.augment == "none":
+    if settings.views and settings.augment in ("none", "features"):
         raise BadPlan("views are stored of augmented images; name an augmentation (--augment standard) too.")
     if settings.metric is not None and not isinstance(settings.metric, str):
         raise BadPlan(f"metric is a name, or nothing; found {settings.metric!r}.")

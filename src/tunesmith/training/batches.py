@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,7 +54,9 @@ def examples(dataset: Any, rows: np.ndarray) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def ahead(make: Callable[[np.ndarray], T], batches: Sequence[np.ndarray], depth: int = 3) -> Iterator[T]:
+def ahead(
+    make: Callable[[np.ndarray], T], batches: Sequence[np.ndarray], depth: int = 3
+) -> Generator[T, None, None]:
     """`make` of each batch, a few batches ahead, in one thread beside the training.
 
     `make` must draw no random numbers: threads share torch's generator. One thread is enough here:

@@ -212,7 +212,9 @@ class _Tokens:
 def tokenizer_digest(tokenizer: Any) -> str:
     """A content address of all that decides what a tokenizer makes of a text."""
     fast = getattr(tokenizer, "backend_tokenizer", None)
-    inner = fast.to_str() if fast is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    whole = json.loads(fast.to_str()) if fast is not None else {"vocabulary": tokenizer.get_vocab()}
+    # What the last call asked for, not what the tokenizer is: it would differ from run to run.
+    inner = json.dumps({k: v for k, v in whole.items() if k not in ("truncation", "padding")}, sort_keys=True)
     said = [type(tokenizer).__name__, tokenizer.padding_side, str(tokenizer.pad_token_id), inner]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 

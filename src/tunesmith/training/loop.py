@@ -18,7 +18,7 @@ from torch import Tensor
 from tunesmith.data.data import Data
 from tunesmith.errors import BadOption, Diverged, UnknownName
 from tunesmith.networks.activations import Activations
-from tunesmith.networks.augment import augmentation
+from tunesmith.networks.augment import augmentation, shaken
 from tunesmith.networks.cls_only import only_cls
 from tunesmith.networks.network import Network
 from tunesmith.networks.preprocess import ImagePreprocess
@@ -302,7 +302,11 @@ class Training:
         world, process = self.accelerator.num_processes, self.accelerator.process_index
         if world > 1:  # a snapshot holds the main process's random state only, so every step draws anew
             torch.manual_seed((self.settings.seed * 1_000_003 + self.progress.steps) * world + process)
-        if self.augment is not None and not isinstance(batch.inputs, Activations):
+        if isinstance(batch.inputs, Activations):
+            if self.settings.augment == "features":
+                tensors = tuple(shaken(tensor) for tensor in batch.inputs.tensors)
+                batch = replace(batch, inputs=replace(batch.inputs, tensors=tensors))
+        elif self.augment is not None:
             batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
         start, values = random_tensors(), random_values()
         accelerator = self.accelerator
@@ -484,7 +488,7 @@ class Training:
 
     def _augmentation(self) -> Callable[[Tensor], Tensor] | None:
         preprocess = self.network.preprocess
-        if self.settings.augment == "none":
+        if self.settings.augment in ("none", "features"):
             return None
         if not isinstance(preprocess, ImagePreprocess):
             raise BadOption(

@@ -12,8 +12,9 @@ import importlib.metadata
 import inspect
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunesmith.engines import TOLERANCE, Chosen, Engine, choose
+from tunesmith.engines import TOLERANCE, Chosen, Engine, build, choose
 from tunesmith.errors import CannotReplay
 from tunesmith.files import write_whole
 from tunesmith.networks.activations import Activations
@@ -41,7 +42,9 @@ AUDITED = 4  # known records that are computed again before any is believed
 IN_MEMORY = 512 << 20  # bytes of records that are held when the store takes no more
 AT_HAND = 32 << 20  # bytes of a split's head inputs that are held beside the store
 POOLED: Final = "pooled"  # the shelf of pooled features; those of cuts are called by their stage
+SAVED_EVERY: Final = 30.0  # seconds after which what was computed is made to survive a power cut
 PACKAGES: Final = ("torch", "torchvision", "timm", "transformers")  # their code is part of a network's
+RUNTIMES = ("openvino", "onnxruntime")  # engines that are packages: another version chooses anew
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,26 @@ class Choice:
     widths: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A chunk that is ready for the engine: claimed, its rows' keys, which shelf lacks which, raw inputs."""
+
+    claims: ExitStack
+    keys: list[bytes]
+    mine: Mapping[str, np.ndarray]
+    inputs: list[Tensor]
+    rows: np.ndarray
+
+
 class Recorded:
     """The records of one network in one store: filled for a split, then handed out by row.
 
     cuts: by stage. Weights of frozen stages must stand as they are now for as long as this is used.
     engine, precision: as asked; a choice made before for the same network and cuts is taken again.
     chunk: examples in one pass of the engine; None: a fixed number by device and image size.
+    unchecked: features of a network of which nothing can be replayed, for a baseline; nothing is stored.
+    Raises EngineFailed if no engine agrees with the network, not even PyTorch with itself: it draws random
+    numbers, or mixes the examples of a batch.
     """
 
     def __init__(
@@ -80,6 +97,7 @@ class Recorded:
         work: int = 0,
         augment: str = "none",
         seed: int = 0,
+        unchecked: bool = False,
     ) -> None:
         self.network, self.cuts, self.precision = network, dict(cuts), precision
         self.names = examples.names
@@ -92,9 +110,14 @@ class Recorded:
         self._held = 0
         self._features: dict[Examples, np.ndarray] = {}
         self.computed, self.seconds = 0, 0.0
-        self.choice = self._remembered()
-        if self.choice is None:
-            self._choose(engine)
+        self._salt = uuid.uuid4().hex if unchecked else ""
+        self.choice: Choice | None = None
+        if unchecked:
+            self._store, self.choice = Store(store.folder, limit=0), self._eager()
+        else:
+            self.choice = self._remembered()
+            if self.choice is None:
+                self._choose(engine)
         self._open()
 
     # -- what is there, and what is not ----------------------------------------------------------
@@ -107,6 +130,10 @@ class Recorded:
     def absent(self, examples: Examples) -> np.ndarray:
         """Which rows must still be computed, bool [N]."""
         return self._absent(examples.keys)
+
+    def chunks(self, examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
+        """The rows as the engine takes them: texts of similar length together, the longest first."""
+        return self._chunks(rows, examples.lengths)
 
     def warm_up(self) -> None:
         """Build the engine, if it is not there yet: a pilot times what comes after."""
@@ -141,12 +168,11 @@ class Recorded:
             if not wanted:
                 break
             done = self._compute(examples, np.asarray(list(wanted.values())), view, progress)
-            if any(shelf.full for shelf in self.shelves.values()) and not done:
-                break
+            if any(shelf.full for shelf in self.shelves.values()):
+                break  # the rest is computed whenever it is needed
             if not done:
                 time.sleep(0.1)  # another process has claimed the rest
-        for shelf in self.shelves.values():
-            shelf.commit()
+        self._commit()
         if self.computed:
             each = self.seconds / self.computed
             for shelf in self.shelves.values():
@@ -205,7 +231,7 @@ class Recorded:
         if not gap <= 10 * TOLERANCE[self.choice.precision]:  # NaN too
             raise CannotReplay(
                 f"stored records of this network differ from it by {gap:.1g}; "
-                f"`tunesmith store clear {self.keys[POOLED]}` removes them"
+                f"`tunesmith store clear {self.keys[POOLED][:12]}` removes them."
             )
 
     # -- computing -------------------------------------------------------------------------------
@@ -220,45 +246,50 @@ class Recorded:
         """Compute rows that nobody else is computing; returns how many were."""
         engine = self._engine or self._choose(self.choice.engine if self.choice else self._asked)
         chunks = self._chunks(rows, examples.lengths)
-        done = 0
-        with ExitStack() as claims:
+        done, open_claims = 0, set[ExitStack]()
 
-            def prepare(chunk: np.ndarray) -> Any:
-                keys = self._keys(examples, chunk, view)
-                mine = {n: claims.enter_context(s.claim(keys)).mine for n, s in self.shelves.items()}
-                if self._full:
-                    mine = {n: np.asarray([(n, k) not in self._memory for k in keys]) for n in mine}
-                needed = np.logical_or.reduce(list(mine.values()))
-                if not needed.any():
-                    return None
-                chunk, keys = chunk[needed], [k for k, n in zip(keys, needed, strict=True) if n]
-                inputs = self._inputs(examples, chunk, view, keys)
-                return keys, {name: own[needed] for name, own in mine.items()}, inputs, chunk
+        def prepare(chunk: np.ndarray) -> _Work | None:
+            claims = ExitStack()
+            open_claims.add(claims)
+            keys = self._keys(examples, chunk, view)
+            mine = {n: claims.enter_context(shelf.claim(keys)).mine for n, shelf in self.shelves.items()}
+            needed = np.logical_or.reduce(list(mine.values()))
+            if not needed.any():
+                claims.close()
+                return None
+            chunk, keys = chunk[needed], [k for k, n in zip(keys, needed, strict=True) if n]
+            inputs = self._inputs(examples, chunk, view, keys)
+            return _Work(claims, keys, {name: own[needed] for name, own in mine.items()}, inputs, chunk)
 
-            for made in ahead(prepare, chunks):
-                if made is None:
-                    continue
-                keys, mine, inputs, chunk = made
-                began = time.perf_counter()
-                outputs = engine(inputs)
-                self._keep(keys, mine, outputs, examples, chunk)
-                self.seconds += time.perf_counter() - began
-                self.computed += len(keys)
-                done += len(keys)
-                if progress:
-                    progress(len(keys))
+        began = saved = time.perf_counter()
+        try:
+            with closing(ahead(prepare, chunks)) as prepared:  # its thread ends before claims are given back
+                for work in prepared:
+                    if work is None:
+                        continue
+                    self._keep(work, engine(work.inputs), examples)
+                    work.claims.close()
+                    done += len(work.keys)
+                    if progress:
+                        progress(len(work.keys))
+                    if time.perf_counter() - saved > SAVED_EVERY:
+                        self._commit()
+                        saved = time.perf_counter()
+        finally:
+            for claims in open_claims:
+                claims.close()
+            self.seconds += time.perf_counter() - began
+            self.computed += done
         return done
 
-    def _keep(
-        self,
-        keys: list[bytes],
-        mine: Mapping[str, np.ndarray],
-        outputs: Sequence[Tensor],
-        examples: Examples,
-        rows: np.ndarray,
-    ) -> None:
+    def _commit(self) -> None:
+        for shelf in self.shelves.values():
+            shelf.commit()
+
+    def _keep(self, work: _Work, outputs: Sequence[Tensor], examples: Examples) -> None:
+        keys, rows = work.keys, work.rows
         for name, shelf in self.shelves.items():
-            picked = [i for i in range(len(keys)) if mine[name][i]]
+            picked = [i for i in range(len(keys)) if work.mine[name][i]]
             records = [self._record(name, outputs, i, examples, rows[i]) for i in picked]
             stored = shelf.put([keys[i] for i in picked], records)
             for i, record in list(zip(picked, records, strict=True))[stored:]:
@@ -323,8 +354,12 @@ class Recorded:
 
     def _choose(self, asked: str) -> Engine:
         chunks = self._chunks(np.arange(min(len(self._examples), 8 * self.chunk)), self._examples.lengths)
-        sample = [self._inputs(self._examples, rows, None, []) for rows in (chunks[0], chunks[-1])]
-        different = sample if self.names and sample[0][0].shape != sample[1][0].shape else sample[:1]
+        sizes = (
+            {int(self._examples.lengths[rows].max()): rows for rows in (chunks[-1], chunks[0])}
+            if (self._examples.lengths is not None)
+            else {0: chunks[0]}
+        )
+        different = [self._inputs(self._examples, rows, None, []) for rows in sizes.values()]
         chosen: Chosen = choose(
             asked,
             self.prefix,
@@ -344,6 +379,13 @@ class Recorded:
                 write_whole(self._choice_file(), json.dumps(asdict(self.choice), indent=1) + "\n")
         return chosen.engine
 
+    def _eager(self) -> Choice:
+        rows = self._chunks(np.arange(min(len(self._examples), self.chunk)), self._examples.lengths)[0]
+        sample = self._inputs(self._examples, rows, None, [])
+        self._engine = build("eager", self.prefix, sample, ragged=bool(self.names))
+        self._engine(sample)
+        return Choice("eager", "fp32", 0.0, (), self.prefix.widths)
+
     def _remembered(self) -> Choice | None:
         try:
             found = json.loads(self._choice_file().read_text(encoding="utf-8"))
@@ -359,6 +401,7 @@ class Recorded:
             "chunk": self.chunk,
             "cuts": sorted(self.cuts),
             "network": self._identity(len(self.network.stages)),
+            "engines": {name: _version(name) for name in RUNTIMES},
         }
         return self._store.folder / "choices" / f"{shelf_key(about)}.json"
 
@@ -367,7 +410,6 @@ class Recorded:
     def _open(self) -> None:
         network, choice = self.network, self.choice
         assert choice is not None
-        self._full = False
         self.widths = choice.widths
         end = len(network.stages)
         head = self.cuts.get(end)
@@ -391,9 +433,10 @@ class Recorded:
             "what": "activations" if leaves else "pooled features",
             "network": self._identity(at),
             "stored": [repr(leaf) for leaf in leaves],
-            "engine": choice.engine,
+            "engine": f"{choice.engine} {_version(choice.engine)}".strip(),
             "precision": choice.precision,
             "chunk": self.chunk,
+            "unchecked": self._salt,
         }
         extra = {"model": self.network.origin, "cut": where, "dtype": "float32"}
         self.keys[name] = shelf_key(identity)
@@ -497,10 +540,12 @@ def _padded(tensor: Tensor, count: int) -> Tensor:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    """A package's version; empty if it is not installed, or no package of its own (eager, compile)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

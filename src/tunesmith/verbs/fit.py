@@ -102,7 +102,7 @@ def fit(
     clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.
     balance: none, weights (rare classes count more) or sampler (drawn more often).
-    augment: none, flip or standard (crop, flip, colour), for images.
+    augment: none, flip or standard (crop, flip, colour) for images; features: stored activations.
     batch_norm: of unfrozen stages: auto, train, or frozen.
     metric: what validation decides by; accuracy, or macro_f1 where classes differ over threefold.
     image_size: pixels a side; by default as the network was pretrained.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.cache import cache_folder
-from tunesmith.errors import CannotReplay
+from tunesmith.errors import CannotReplay, EngineFailed
 from tunesmith.files import write_whole
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
@@ -58,7 +58,7 @@ def prepare_replay(
     if asked["replay"]:
         replaying = plan_replay(network, plan, train, count=count, room=store.limit)
     live = replaying is None or any(at is None for at in replaying.at)
-    if (live or settings.augment != "none") and plan.epochs > 1:
+    if (live or settings.augment not in ("none", "features")) and plan.epochs > 1:
         for own in examples.values():
             own.keep_pixels()
     before = _choice_of(folder)
@@ -73,12 +73,14 @@ def prepare_replay(
         precision, why = precision_that_agrees(network, store, train, targets, **options)
         say.say(f"precision of frozen stages: {precision}, {why}")
     cuts = replaying.cuts if replaying else {}
-    recorded = Recorded(network, store, cuts, train, precision=precision, **options)
     try:
+        recorded = Recorded(network, store, cuts, train, precision=precision, **options)
         recorded.audit(train)
-    except CannotReplay as reason:
-        say.warn(f"{reason}; all stages run live")
-        replaying = None
+    except (CannotReplay, EngineFailed) as reason:
+        if isinstance(reason, EngineFailed) and options["engine"] != "auto":
+            raise
+        say.warn(f"{reason} All stages run live.")
+        replaying, recorded = None, Recorded(network, store, {}, train, unchecked=True)
     _say(recorded, replaying, network, plan, examples, say)
     return recorded, replaying
 
@@ -159,11 +161,15 @@ def _say(
     say: Reporter,
 ) -> None:
     if replaying is None:
-        say.say("replay: off; frozen stages are computed in every epoch")
+        say.say("replay: off, frozen stages are computed in every epoch")
         return
     for reason in replaying.reasons:
         say.say(f"replay: {reason}")
-    augmented = plan.settings.augment != "none"
+    augmented = plan.settings.augment not in ("none", "features")
+    if plan.settings.augment == "features":
+        say.say(
+            "replay: stored activations are scaled at random, channel by channel, in each step of training"
+        )
     if augmented and any(replaying.at):
         views = plan.settings.views
         many = counted(plan.epochs, "pass" if plan.epochs == 1 else "passe")
@@ -186,7 +192,7 @@ def _say(
     )
     predicted = ""
     if missing:
-        predicted = f": about {duration(_pilot(recorded, examples, missing))} for {missing:,}"
+        predicted = f": about {duration(_pilot(recorded, examples, missing))} for the missing {missing:,}"
     say.say(f"engine: {_who(recorded)}{predicted}")
     share = replaying.share(network, plan)
     frozen = (
@@ -201,13 +207,25 @@ def _say(
 def _pilot(recorded: Recorded, examples: Mapping[str, Examples], missing: int) -> float:
     """Predicted seconds for all that is missing, from a few that are computed, and kept, now."""
     train = examples["train"]
-    rows = np.flatnonzero(recorded.absent(train))[:PILOT]
-    if not len(rows):
+    chunks = recorded.chunks(train, np.flatnonzero(recorded.absent(train)))
+    if not chunks:
         return 0.0
+    # Whole chunks, of short texts and of long ones; a chunk of the same length goes before each, untimed,
+    # because an engine prepares itself for every new length.
+    last = max(0, len(chunks) - 2)
+    some = np.unique(np.linspace(0, last, max(1, PILOT // recorded.chunk)).round().astype(int))
+    first = np.concatenate([chunks[i] for i in some])
+    then = np.concatenate([chunks[min(i + 1, len(chunks) - 1)] for i in some])
+    then = np.setdiff1d(then, first)
     recorded.warm_up()
     began = time.perf_counter()
-    recorded.fill(train, rows)
-    return (time.perf_counter() - began) / len(rows) * missing
+    recorded.fill(train, first)
+    each = (time.perf_counter() - began) / len(first)
+    if len(then):
+        began = time.perf_counter()
+        recorded.fill(train, then)
+        each = (time.perf_counter() - began) / len(then)
+    return each * max(0, missing - len(first) - len(then))
 
 
 def _who(recorded: Recorded) -> str:
