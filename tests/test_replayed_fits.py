@@ -82,6 +82,7 @@ def rows(run: ts.Run) -> list[dict[str, Any]]:
 
 def test_a_second_run_computes_nothing_and_ends_the_same(fit: Callable[..., Any]) -> None:
     first, said, ran = fit()
+    assert first.replay == ran
     assert ran["computed"] == 48
     assert ran["share"] == 1.0
     assert "0 of 48 are there" in said.text

@@ -115,6 +115,11 @@ class Run:
         return str(self.scores["verdict"])
 
     @property
+    def replay(self) -> dict[str, Any]:
+        """Which engine ran frozen stages, how far it is from the network, what was computed and replayed."""
+        return _json(self.folder / "replay.json")
+
+    @property
     def history(self) -> list[dict[str, Any]]:
         """One row per epoch."""
         path = self.folder / "history.jsonl"

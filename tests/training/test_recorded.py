@@ -102,6 +102,7 @@ class TestTrainingWithReplay:
         recorded, replaying, examples = recorded_for(network, plan, pixels, store, chunk=8)
         own = examples["train"].keys
         own[0] = own[1]  # the control: the first example is given the second one's activations
+        recorded.fill(examples["train"])
         options = {"examples": examples, "recorded": recorded, "replaying": replaying}
         again = outcome(Training(network, task, pixels, plan, **options))
         assert any(not torch.equal(t, again[1][n]) for n, t in live[1].items())
@@ -340,3 +341,37 @@ class TestPrecision:
         precision, why = precision_that_agrees(network, store, examples, np.zeros(24, int), engine="eager")
         assert precision == "fp32"
         assert "500" in why
+
+
+class TestLacking:
+    """Records that are missing in the middle of training."""
+
+    def test_are_computed_from_the_frozen_stages_alone_and_not_kept(
+        self,
+        small: Make,
+        task: Task,
+        pixels: Data,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        seed: int,
+    ) -> None:
+        monkeypatch.setattr("tunesmith.training.recorded.IN_MEMORY", 0)
+        plan = Plan("test", phases(2), Settings(batch=8, batch_norm="train", seed=seed))
+        network = small(dropout=0.1)
+        recorded, replaying, examples = recorded_for(
+            network, plan, pixels, Store(tmp_path / "none", limit=0), chunk=8
+        )
+        recorded.fill(examples["train"])
+        modes: list[bool] = []
+        network.module.a.register_forward_hook(lambda m, *_: modes.append(m.training))  # type: ignore[union-attr]
+        later: list[int] = []
+        network.module.c.register_forward_hook(lambda *_: later.append(1))  # type: ignore[union-attr]
+        training = Training(
+            network, task, pixels, plan, examples=examples, recorded=recorded, replaying=replaying
+        )
+        steps = sum(1 for event in training if isinstance(event, EpochEnd))
+        assert steps == 2
+        assert modes
+        assert not any(modes)  # frozen, so in eval mode although training goes on
+        per_epoch = 3 + 1  # three batches of 8, and validation in one of 16: stage c runs for nothing else
+        assert len(later) <= 2 * per_epoch + 2

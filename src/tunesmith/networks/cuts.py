@@ -58,7 +58,14 @@ def find_cut(
     do) and, if they are texts, of different lengths. The network must stand in eval mode.
     Raises CannotReplay with the reason.
     """
-    seen, other = _live(network, at, first), _live(network, at, second)
+    try:
+        seen, other = _live(network, at, first), _live(network, at, second)
+    except CannotReplay:
+        raise
+    except Exception as error:  # whatever a network's own code makes of these examples
+        raise CannotReplay(
+            f"it cannot be run on a few examples ({' '.join(str(error).split())[:120]})"
+        ) from error
     sizes = _Sizes(extent(first), extent(second))
     if [path for path, _, _ in seen.calls] != [path for path, _, _ in other.calls]:
         raise CannotReplay("its modules are not called in the same order every time")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunesmith.networks.preprocess import Preprocess, TextPreprocess
+from tunesmith.networks.preprocess import ImagePreprocess, Preprocess, TextPreprocess
 from tunesmith.store import Shelf, Store
 from tunesmith.store.keys import file_key, record_key, shelf_key
 from tunesmith.tasks.task import Batch, Labels, Task
@@ -59,7 +59,8 @@ class Examples:
         self.dataset, self.preprocess, self._known = dataset, preprocess, known
         self.columns = dataset.remove_columns("item")
         if len(dataset) <= AT_HAND:
-            self.columns = _Columns({name: self.columns[name][:] for name in self.columns.column_names})
+            names = [name for name in self.columns.column_names if name not in ("id", "group")]
+            self.columns = _Columns({name: self.columns[name][:] for name in names})
         self.lengths: np.ndarray | None = None
         self.whole_lengths: np.ndarray | None = None
         self._store = store
@@ -75,8 +76,26 @@ class Examples:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the token tensors in a batch of raw inputs; empty for images."""
-        return self._tokens.names if self._tokens is not None else ()
+        """Of the tensors in a batch of raw inputs, where they have names; empty for images."""
+        if self._tokens is not None:
+            return self._tokens.names
+        if isinstance(self.preprocess, ImagePreprocess):
+            return ()
+        found = self.raw(np.arange(1))
+        return tuple(found) if isinstance(found, Mapping) else ()
+
+    @property
+    def storable(self) -> bool:
+        """Whether inputs are of a form whose frozen activations can be stored by example."""
+        form = self.preprocess
+        right = isinstance(form, TextPreprocess) and form.tokenizer.padding_side == "right"
+        return right or isinstance(form, ImagePreprocess)
+
+    def close(self) -> None:
+        """Let the shelves of token ids and images go."""
+        for shelf in (self._pixels, self._tokens.shelf if self._tokens is not None else None):
+            if shelf is not None:
+                shelf.close()
 
     @property
     def keys(self) -> list[bytes]:
@@ -87,10 +106,10 @@ class Examples:
 
     def keep_pixels(self) -> None:
         """From now on decoded and resized images are kept in the store: nothing else of them can be."""
-        if self._store is not None and self.preprocess.takes == "image" and self._pixels is None:
-            spec = self.preprocess.spec()
-            about = {"what": "decoded images", "preprocess": spec, "decoder": decoder()}
-            size = self.preprocess.size  # type: ignore[attr-defined]
+        form = self.preprocess
+        if self._store is not None and isinstance(form, ImagePreprocess) and self._pixels is None:
+            about = {"what": "decoded images", "preprocess": form.spec(), "decoder": decoder()}
+            size = form.size
             self._pixels = self._store.shelf(shelf_key(about), {**about, "bytes": 3 * size * size})
 
     def raw(self, rows: np.ndarray, *, tokens: int | None = None) -> Any:
@@ -105,22 +124,21 @@ class Examples:
         size: int = self.preprocess.size  # type: ignore[attr-defined]
         keys = [self.keys[row] for row in rows]
         found = [self._pixels.get(key) for key in keys]
-        images = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
+        # numpy alone: torch copies of this size, in this thread, start threads that spin beside training.
+        images = np.empty((len(rows), 3, size, size), np.uint8)
         absent = [i for i, record in enumerate(found) if record is None]
         for i, record in enumerate(found):
             if record is not None:
-                images[i] = torch.from_numpy(np.frombuffer(record, np.uint8).reshape(3, size, size).copy())
+                images[i] = np.frombuffer(record, np.uint8).reshape(3, size, size)
         if absent:
-            made = self.preprocess.raw(self._items(rows[absent]))
-            images[absent] = made  # type: ignore[assignment]
-            arrays = [np.ascontiguousarray(image.numpy()) for image in images[absent]]
-            self._pixels.put([keys[i] for i in absent], arrays)
-        return images
+            images[absent] = self.preprocess.raw(self._items(rows[absent])).numpy()  # type: ignore[union-attr]
+            self._pixels.put([keys[i] for i in absent], [images[i] for i in absent])
+        return torch.from_numpy(images)
 
     def batch(self, rows: np.ndarray, task: Task, labels: Labels, inputs: Any = None) -> Batch:
         """A task's batch of these rows; of `inputs` where they are made already."""
         given = Given(self.raw(rows) if inputs is None else inputs, self.preprocess.takes)
-        found = [{**row, "item": None} for row in rows_of(self.columns, rows)]
+        found = [{**row, "item": None} for row in rows_of(self.columns, rows)] or [{"item": None}] * len(rows)
         return task.collate(found, given, labels)
 
     def _items(self, rows: np.ndarray) -> list[Any]:
@@ -145,7 +163,7 @@ class _Tokens:
         self._padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self._left = tokenizer.padding_side == "left"
         self.names: tuple[str, ...] = tuple(preprocess.raw(["a"]))
-        self._shelf: Shelf | None = None
+        self.shelf: Shelf | None = None
         self._memory: dict[int, np.ndarray] = {}
         if store is not None:
             about = {
@@ -154,7 +172,7 @@ class _Tokens:
                 "max_length": preprocess.max_length,
                 "names": list(self.names),
             }
-            self._shelf = store.shelf(shelf_key(about), about)
+            self.shelf = store.shelf(shelf_key(about), about)
         count = len(dataset)
         self.lengths, self.whole_lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
         for start in range(0, count, BLOCK):
@@ -162,8 +180,8 @@ class _Tokens:
             for row, record in zip(rows, self._records(list(rows), keep=True), strict=True):
                 self.whole_lengths[row] = record[0]
                 self.lengths[row] = (len(record) - 1) // len(self.names)
-        if self._shelf is not None:
-            self._shelf.commit()
+        if self.shelf is not None:
+            self.shelf.commit()
 
     def batch(self, rows: np.ndarray, tokens: int | None) -> dict[str, Tensor]:
         """Token tensors int64 [B, T]."""
@@ -179,11 +197,11 @@ class _Tokens:
     def _records(self, rows: list[int], *, keep: bool) -> list[np.ndarray]:
         """int32 records: the length before cutting, then each name's ids."""
         found: dict[int, np.ndarray] = {}
-        if self._shelf is not None and self._keys is not None:
+        if self.shelf is not None and self._keys is not None:
             if keep:
-                self._shelf.missing([self._keys[row] for row in rows])  # what other processes wrote
+                self.shelf.missing([self._keys[row] for row in rows])  # what other processes wrote
             for row in rows:
-                record = self._shelf.get(self._keys[row])
+                record = self.shelf.get(self._keys[row])
                 if record is not None:
                     found[row] = np.frombuffer(record, np.int32)
         else:
@@ -192,8 +210,8 @@ class _Tokens:
         if absent:
             made = self._tokenized([str(text) for text in self._dataset[absent]["item"]])
             found.update(zip(absent, made, strict=True))
-            if self._shelf is not None and self._keys is not None:
-                self._shelf.put([self._keys[row] for row in absent], made)
+            if self.shelf is not None and self._keys is not None:
+                self.shelf.put([self._keys[row] for row in absent], made)
             else:
                 self._memory.update(zip(absent, made, strict=True))
         return [found[row] for row in rows]
@@ -215,7 +233,9 @@ def tokenizer_digest(tokenizer: Any) -> str:
     whole = json.loads(fast.to_str()) if fast is not None else {"vocabulary": tokenizer.get_vocab()}
     # What the last call asked for, not what the tokenizer is: it would differ from run to run.
     inner = json.dumps({k: v for k, v in whole.items() if k not in ("truncation", "padding")}, sort_keys=True)
-    said = [type(tokenizer).__name__, tokenizer.padding_side, str(tokenizer.pad_token_id), inner]
+    sides = [tokenizer.padding_side, tokenizer.truncation_side]
+    special = [str(tokenizer.pad_token_id), str(tokenizer.special_tokens_map)]
+    said = [type(tokenizer).__name__, *sides, *special, inner]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 

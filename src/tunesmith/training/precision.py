@@ -31,7 +31,7 @@ def precision_that_agrees(
     rows = np.sort(random.permutation(len(examples))[:ASKED])
     try:
         exact, coarse = (
-            Recorded(network, store, {}, examples, precision=precision, **options).pooled(examples, rows)
+            _features(Recorded(network, store, {}, examples, precision=precision, **options), examples, rows)
             for precision in ("fp32", "bf16")
         )
     except EngineFailed as reason:
@@ -41,6 +41,13 @@ def precision_that_agrees(
     return "bf16" if share >= EQUAL else "fp32", (
         f"because bf16 {verb} {1 - share if share < EQUAL else share:.1%} of {ASKED} answers of a probe"
     )
+
+
+def _features(recorded: Recorded, examples: Examples, rows: np.ndarray) -> np.ndarray:
+    recorded.fill(examples, rows)
+    found = recorded.pooled(examples, rows)
+    recorded.close()
+    return found
 
 
 def equal_answers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) -> float:

@@ -11,9 +11,10 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ import torch
 from torch import Tensor
 
 from tunesmith.engines import TOLERANCE, Chosen, Engine, build, choose
-from tunesmith.errors import CannotReplay
+from tunesmith.engines.compiled import first_line
+from tunesmith.errors import CannotReplay, EngineFailed, MissingPackage, TunesmithError
 from tunesmith.files import write_whole
 from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import augmentation
@@ -40,7 +42,7 @@ CHUNK: Final = {("image", "cpu"): 32, ("text", "cpu"): 16, ("image", "cuda"): 12
 USUAL_SIDE = 224  # pixels; larger images go in smaller chunks
 AUDITED = 4  # known records that are computed again before any is believed
 IN_MEMORY = 512 << 20  # bytes of records that are held when the store takes no more
-AT_HAND = 32 << 20  # bytes of a split's head inputs that are held beside the store
+TOGETHER = 2 << 30  # bytes of a split's head inputs that are copied into one file beside the store
 POOLED: Final = "pooled"  # the shelf of pooled features; those of cuts are called by their stage
 SAVED_EVERY: Final = 30.0  # seconds after which what was computed is made to survive a power cut
 PACKAGES: Final = ("torch", "torchvision", "timm", "transformers")  # their code is part of a network's
@@ -104,11 +106,13 @@ class Recorded:
         self.chunk = chunk or _usual_chunk(network)
         self._store, self._examples, self._asked, self._work = store, examples, engine, work
         self._augment, self._seed = augment, seed
+        self._device = next(network.module.parameters()).device.type
+        network.module.eval()
         self.prefix = Prefix(network, tuple(self.cuts.values()), names=self.names)
         self._engine: Engine | None = None
         self._memory: dict[tuple[str, bytes], np.ndarray] = {}
         self._held = 0
-        self._features: dict[Examples, np.ndarray] = {}
+        self._features: dict[Examples, np.ndarray | None] = {}
         self.computed, self.seconds = 0, 0.0
         self._salt = uuid.uuid4().hex if unchecked else ""
         self.choice: Choice | None = None
@@ -135,10 +139,25 @@ class Recorded:
         """The rows as the engine takes them: texts of similar length together, the longest first."""
         return self._chunks(rows, examples.lengths)
 
-    def warm_up(self) -> None:
-        """Build the engine, if it is not there yet: a pilot times what comes after."""
-        if self._engine is None:
-            self._choose(self.choice.engine if self.choice else self._asked)
+    def warm_up(self) -> Engine:
+        """The engine, built if it is not there yet; another one where the one remembered fails here."""
+        if self._engine is not None:
+            return self._engine
+        if self.choice is not None:
+            try:
+                return self._choose(self.choice.engine)
+            except (EngineFailed, MissingPackage):
+                if self._asked != "auto":
+                    raise
+                self.choice = None
+        engine = self._choose(self._asked)
+        self._open()
+        return engine
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether nothing was compared with the live network, and nothing is stored."""
+        return bool(self._salt)
 
     @property
     def bytes_each(self) -> dict[str, int]:
@@ -185,7 +204,6 @@ class Recorded:
         rows = np.arange(len(examples)) if rows is None else rows
         ends = np.cumsum(self.widths)
         stage = stage % len(self.widths)
-        self.fill(examples, rows)
         part = slice(int(ends[stage] - self.widths[stage]), int(ends[stage]))
         out = np.empty((len(rows), self.widths[stage]), np.float32)
         for i, record in enumerate(self._records(POOLED, examples, rows, None)):
@@ -198,10 +216,8 @@ class Recorded:
         """A batch to go on from at a cut; copies, on the CPU."""
         cut = self.cuts[at]
         if at == self._inside:
-            if view is None and len(examples) * self.widths[-1] * 4 <= AT_HAND:
-                if examples not in self._features:
-                    self._features[examples] = self.pooled(examples)
-                return Activations(cut, (torch.from_numpy(self._features[examples][rows]),))
+            if view is None and (together := self._together(examples)) is not None:
+                return Activations(cut, (torch.from_numpy(np.asarray(together[rows])),))
             start = sum(self.widths[:-1])
             found = [record[start:] for record in self._records(POOLED, examples, rows, view)]
             return Activations(cut, (torch.from_numpy(np.stack(found)),))
@@ -217,10 +233,27 @@ class Recorded:
         rest = None if cut.chain or not self.names else examples.raw(rows)
         return Activations(cut, tuple(tensors), rest)
 
+    def _together(self, examples: Examples) -> np.ndarray | None:
+        """What the head is given for a whole split in one array, in a file without a name; None if too large.
+
+        A batch of 32 is then one gather instead of 32 records, and memory stays flat.
+        """
+        if examples not in self._features:
+            shape = len(examples), self.widths[-1]
+            self._features[examples] = None
+            with suppress(OSError), tempfile.TemporaryFile(dir=self._store.folder) as file:
+                if 4 * shape[0] * shape[1] <= TOGETHER:
+                    array = np.memmap(file, np.float32, "w+", shape=shape)
+                    for start in range(0, shape[0], 1024):
+                        rows = np.arange(start, min(start + 1024, shape[0]))
+                        array[rows] = self.pooled(examples, rows)
+                    self._features[examples] = array
+        return self._features[examples]
+
     def audit(self, examples: Examples) -> None:
         """Compute a few known records live and compare. Raises CannotReplay if they differ."""
         keys = examples.keys
-        known = np.flatnonzero(~self._absent(keys[:200]))[:AUDITED]
+        known = np.flatnonzero(~self.shelves[POOLED].missing(keys[:200]))[:AUDITED]
         if not len(known):
             return
         live = self._live(examples, known)
@@ -244,7 +277,7 @@ class Recorded:
         progress: Callable[[int], None] | None,
     ) -> int:
         """Compute rows that nobody else is computing; returns how many were."""
-        engine = self._engine or self._choose(self.choice.engine if self.choice else self._asked)
+        engine = self.warm_up()
         chunks = self._chunks(rows, examples.lengths)
         done, open_claims = 0, set[ExitStack]()
 
@@ -298,13 +331,19 @@ class Recorded:
                     self._held += record.nbytes
 
     def _record(
-        self, name: str, outputs: Sequence[Tensor], i: int, examples: Examples, row: int
+        self,
+        name: str,
+        outputs: Sequence[Tensor],
+        i: int,
+        examples: Examples,
+        row: int,
+        places: Sequence[int] | None = None,
     ) -> np.ndarray:
         """What a shelf keeps of the i-th example of a chunk, float32, flat; of texts without padding."""
         if name == POOLED:
             return np.asarray(outputs[-1][i])
         length = int(examples.lengths[row]) if examples.lengths is not None else 0
-        parts = [outputs[place][i].numpy() for place in self._places[name]]
+        parts = [outputs[place][i].numpy() for place in (self._places[name] if places is None else places)]
         leaves = zip(parts, self._leaves[name], strict=True)
         return np.concatenate([(p[:length] if leaf.ragged else p).reshape(-1) for p, leaf in leaves])
 
@@ -312,13 +351,15 @@ class Recorded:
         self, examples: Examples, rows: np.ndarray, view: int | None, keys: Sequence[bytes]
     ) -> list[Tensor]:
         """Raw inputs of a whole chunk: the last row stands for those that are not there."""
-        if examples.lengths is None:
+        if not self.names:
             images: Tensor = examples.raw(rows)
             if view is not None:
                 images = self._viewed(images, keys)
             return [_padded(images, self.chunk)]
-        longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
-        tokens = bucket(int(examples.lengths[rows].max()), longest)
+        tokens = None
+        if examples.lengths is not None:
+            longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
+            tokens = bucket(int(examples.lengths[rows].max()), longest)
         found = examples.raw(rows, tokens=tokens)
         return [_padded(found[name], self.chunk) for name in self.names]
 
@@ -328,10 +369,11 @@ class Recorded:
         if change is None:
             return images
         out = []
-        with torch.random.fork_rng(devices=[]):
-            for image, key in zip(images, keys, strict=True):
-                torch.manual_seed(int.from_bytes(key[:7], "little"))
-                out.append(change(image[None])[0])
+        before = torch.default_generator.get_state()
+        for image, key in zip(images, keys, strict=True):
+            torch.default_generator.manual_seed(int.from_bytes(key[:7], "little"))
+            out.append(change(image[None])[0])
+        torch.default_generator.set_state(before)
         return torch.stack(out)
 
     def _chunks(self, rows: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
@@ -360,22 +402,26 @@ class Recorded:
             else {0: chunks[0]}
         )
         different = [self._inputs(self._examples, rows, None, []) for rows in sizes.values()]
-        chosen: Chosen = choose(
-            asked,
-            self.prefix,
-            different,
-            precision=self.precision,
-            ragged=bool(self.names),
-            work=self._work,
-        )
+        try:
+            chosen: Chosen = choose(
+                asked,
+                self.prefix,
+                different,
+                precision=self.precision,
+                ragged=bool(self.names),
+                work=self._work,
+            )
+        except TunesmithError:
+            raise
+        except Exception as error:  # whatever a network does when it is run up to a point
+            raise EngineFailed(f"its frozen stages cannot be run alone ({first_line(error)}).") from error
         self._engine = chosen.engine
         if self.choice is None:
             gap = float(chosen.agreement.largest)
             name, precision, widths = chosen.engine.name, chosen.engine.precision, self.prefix.widths
             self.choice = Choice(name, precision, gap, chosen.rejected, widths)
-            folder = self._store.folder / "choices"
-            folder.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # a full disk: it is chosen anew the next time
+            with suppress(OSError):  # a full disk, or one to read from: it is chosen anew the next time
+                self._choice_file().parent.mkdir(parents=True, exist_ok=True)
                 write_whole(self._choice_file(), json.dumps(asdict(self.choice), indent=1) + "\n")
         return chosen.engine
 
@@ -400,6 +446,7 @@ class Recorded:
             "precision": self.precision,
             "chunk": self.chunk,
             "cuts": sorted(self.cuts),
+            "device": self._device,
             "network": self._identity(len(self.network.stages)),
             "engines": {name: _version(name) for name in RUNTIMES},
         }
@@ -437,6 +484,7 @@ class Recorded:
             "precision": choice.precision,
             "chunk": self.chunk,
             "unchecked": self._salt,
+            "device": self._device,
         }
         extra = {"model": self.network.origin, "cut": where, "dtype": "float32"}
         self.keys[name] = shelf_key(identity)
@@ -478,30 +526,46 @@ class Recorded:
             found |= absent
         return found
 
-    def _records(
-        self, name: str, examples: Examples, rows: np.ndarray, view: int | None
-    ) -> Iterator[np.ndarray]:
-        """Float32 records in the order of the rows; what is missing is computed again, now."""
+    def _records(self, name: str, examples: Examples, rows: np.ndarray, view: int | None) -> list[np.ndarray]:
+        """Float32 records in the order of the rows; what is missing is computed now, and not kept."""
         shelf = self.shelves[name]
-        for row, key in zip(rows, self._keys(examples, rows, view), strict=True):
+        found: list[np.ndarray | None] = []
+        for key in self._keys(examples, rows, view):
             record = self._memory.get((name, key)) if self._memory else None
-            if record is None:
-                view_ = shelf.get(key)
-                if view_ is None:
-                    self.fill(examples, np.asarray([row]), view=view)
-                    view_ = shelf.get(key)
-                    record = self._memory.get((name, key))
-                if view_ is not None:
-                    record = np.frombuffer(view_, np.float32)
-            if record is None:
-                record = self._now(name, examples, row, view, key)
-            yield record
+            if record is None and (kept := shelf.get(key)) is not None:
+                record = np.frombuffer(kept, np.float32)
+            found.append(record)
+        lacking = [i for i, record in enumerate(found) if record is None]
+        if lacking:
+            again = self._again(name, examples, rows[lacking], view)
+            for i, record in zip(lacking, again, strict=True):
+                found[i] = record
+        return [record for record in found if record is not None]
 
-    def _now(self, name: str, examples: Examples, row: int, view: int | None, key: bytes) -> np.ndarray:
-        """A record that no place is left for."""
-        engine = self._engine or self._choose(self.choice.engine if self.choice else self._asked)
-        outputs = engine(self._inputs(examples, np.asarray([row]), view, [key]))
-        return self._record(name, outputs, 0, examples, row)
+    def _again(self, name: str, examples: Examples, rows: np.ndarray, view: int | None) -> list[np.ndarray]:
+        """Records that are damaged, or that no place was left for, by the live network up to their cut.
+
+        An engine may have been built of weights that have moved since behind the cut; what precedes the
+        cut is frozen, and stands in eval mode during training too.
+        """
+        cuts = () if name == POOLED else (self.cuts[int(name)],)
+        prefix = Prefix(self.network, cuts, names=self.names, pooled=name == POOLED)
+        device = next(self.network.module.parameters()).device
+        made: list[np.ndarray] = []
+        for start in range(0, len(rows), self.chunk):
+            some = rows[start : start + self.chunk]
+            inputs = self._inputs(examples, some, view, self._keys(examples, some, view))
+            with torch.no_grad():
+                outputs = [t.float().cpu() for t in prefix(*(t[: len(some)].to(device) for t in inputs))]
+            places = range(len(outputs))
+            made += [self._record(name, outputs, i, examples, row, places) for i, row in enumerate(some)]
+        return made
+
+    def close(self) -> None:
+        """Let the shelves go: they may be evicted, and their files are closed."""
+        for shelf in self.shelves.values():
+            shelf.close()
+        self._engine = None
 
 
 def bucket(tokens: int, longest: int) -> int:

@@ -74,8 +74,11 @@ def plan_replay(
     failed: dict[int, str] = {}
     still = len(network.stages)  # stages that no phase has moved so far
     samples: tuple[Any, Any] | None = None
-    modes_before = network.module.training
     network.module.eval()
+    if any(phase.frozen_prefix for phase in plan.phases) and _padding_counts(network, examples):
+        frozen = tuple(phase.frozen_prefix for phase in plan.phases)
+        why = "padding changes this network's answers, so it runs live"
+        return Replaying(frozen, (None,) * len(plan.phases), {}, (why,))
     for phase in plan.phases:
         k = phase.frozen_prefix
         moved = min(still, k)
@@ -102,8 +105,8 @@ def plan_replay(
             where = f"from {network.parts[found].name} on" if found else "live"
             reasons.append(f"phase {phase.name} runs {where}: {failed[k]}")
         at.append(found)
-    at, said = _worth(network, plan, cuts, at, count, room)
-    network.module.train(modes_before)
+    tokens = 0 if examples.lengths is None else int(np.ceil(examples.lengths.mean()))
+    at, said = _worth(network, plan, cuts, at, count, room, tokens)
     used = {depth: cuts[depth] for depth in sorted({a for a in at if a})}
     return Replaying(tuple(wanted), tuple(at), used, (*reasons, *said))
 
@@ -120,6 +123,7 @@ def _worth(
     at: Sequence[int | None],
     count: int,
     room: int | None,
+    tokens: int,
 ) -> tuple[list[int | None], list[str]]:
     """Without cuts that are cheaper to compute than to read, and those that do not fit.
 
@@ -132,8 +136,8 @@ def _worth(
             saved[depth] = saved.get(depth, 0.0) + phase.epochs * _macs(network, depth)
     kept: set[int] = set()
     left = room
-    for depth in sorted(saved, key=lambda d: saved[d] / bytes_of(cuts[d]), reverse=True):
-        size = bytes_of(cuts[depth])
+    for depth in sorted(saved, key=lambda d: saved[d] / bytes_of(cuts[d], tokens), reverse=True):
+        size = bytes_of(cuts[depth], tokens)
         name = network.parts[depth].name
         if _macs(network, depth) / MACS_A_SECOND < size / BYTES_A_SECOND:
             said.append(f"what precedes {name} runs live: {size / 1e6:.1f} MB an example cost more to read")
@@ -158,9 +162,26 @@ def _samples(network: Network, examples: Examples) -> tuple[Any, Any]:
         return _on(device, examples.raw(picked)), _on(device, examples.raw(picked[:2]))
     order = rows[np.argsort(examples.lengths[rows], kind="stable")]
     longest, shortest = np.resize(order[::-1], 3), np.resize(order, 2)
+    window: int = examples.preprocess.max_length  # type: ignore[attr-defined]
     short = int(examples.lengths[shortest].max())
-    long = max(int(examples.lengths[longest].max()), short + 1)
-    return _on(device, examples.raw(longest, tokens=long)), _on(device, examples.raw(shortest))
+    long = min(max(int(examples.lengths[longest].max()), short + 1), window)
+    few = _on(device, examples.raw(shortest))
+    if short == long:  # every text fills the window
+        few = {name: tensor[:, : max(1, short * 2 // 3)] for name, tensor in few.items()}
+    return _on(device, examples.raw(longest, tokens=long)), few
+
+
+def _padding_counts(network: Network, examples: Examples) -> bool:
+    """Whether padding changes what the network says of a text: it is not padded when it is replayed."""
+    if examples.lengths is None:
+        return False
+    device = next(network.module.parameters()).device
+    row = np.argsort(examples.lengths[:LOOKED_AT], kind="stable")[:1]
+    window: int = examples.preprocess.max_length  # type: ignore[attr-defined]
+    longer = min(int(examples.lengths[row[0]]) + 5, window)
+    with torch.no_grad():
+        own, padded = (network(_on(device, examples.raw(row, tokens=T))) for T in (None, longer))
+    return not torch.allclose(own, padded, rtol=1e-3, atol=1e-4)
 
 
 def _on(device: torch.device, inputs: Any) -> Any:

@@ -103,6 +103,7 @@ def begin(
     targets = np.asarray(task.targets(data.train, labels))
     recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
     if asked["dry_run"]:
+        recorded.close()
         return None
     if folder is None:
         folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
@@ -156,6 +157,10 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
         raise
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
+    finally:
+        started.recorded.close()
+        for own in started.examples.values():
+            own.close()
     for line in happened(started, training):
         say.say(line)
     say.finished(run)

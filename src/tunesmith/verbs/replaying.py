@@ -17,6 +17,7 @@ from tunesmith.files import write_whole
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
 from tunesmith.store import Store
+from tunesmith.training import processes
 from tunesmith.training.examples import Examples
 from tunesmith.training.precision import precision_that_agrees
 from tunesmith.training.recorded import Recorded
@@ -55,8 +56,12 @@ def prepare_replay(
     settings, train = plan.settings, examples["train"]
     count = sum(len(own) for own in examples.values())
     replaying = None
+    if not train.storable:
+        say.say("replay: off, because the network's preprocessing is one of its own; all stages run live")
+        return Recorded(network, store, {}, train, unchecked=True), None
     if asked["replay"]:
-        replaying = plan_replay(network, plan, train, count=count, room=store.limit)
+        stored = count + settings.views * len(train)
+        replaying = plan_replay(network, plan, train, count=stored, room=store.limit)
     live = replaying is None or any(at is None for at in replaying.at)
     if (live or settings.augment not in ("none", "features")) and plan.epochs > 1:
         for own in examples.values():
@@ -90,14 +95,16 @@ def fill(started: Started, say: Reporter) -> None:
     from tunesmith.verbs.scoring import probed_rows
 
     recorded, replaying = started.recorded, started.replaying
-    needed = replaying is not None and any(replaying.at)
+    settings = started.plan.settings
+    live_train = settings.augment not in ("none", "features")
+    needed = replaying is not None and any(replaying.at) and not live_train
     for split, own in started.examples.items():
         rows = probed_rows(started) if split == "train" and not needed else None
         missing = recorded.missing(own, rows)
         if missing:
             with say.work(f"frozen stages of {split}, by {_who(recorded)}", missing) as done:
                 recorded.fill(own, rows, progress=done)
-    views = started.plan.settings.views if needed else 0
+    views = settings.views if replaying is not None and any(replaying.at) else 0
     for view in range(views):
         missing = recorded.missing(started.examples["train"], view=view)
         if missing:
@@ -106,7 +113,8 @@ def fill(started: Started, say: Reporter) -> None:
     full = [shelf.full for shelf in recorded.shelves.values() if shelf.full]
     if full:
         say.warn(f"not everything is stored: {full[0]}; what is missing is computed again when it is needed")
-    write_whole(started.folder / REPLAY, json.dumps(replayed(started), indent=1) + "\n")
+    if processes.main():
+        write_whole(started.folder / REPLAY, json.dumps(replayed(started), indent=1) + "\n")
 
 
 def replayed(started: Started) -> dict[str, Any]:
@@ -116,6 +124,7 @@ def replayed(started: Started) -> dict[str, Any]:
     phases = zip(started.plan.phases, replaying.at, strict=True) if replaying else ()
     return {
         **asdict(recorded.choice),
+        "unchecked": recorded.unchecked,
         "chunk": recorded.chunk,
         "computed": recorded.computed,
         "examples_a_second": round(recorded.computed / recorded.seconds, 2) if recorded.computed else None,
@@ -241,6 +250,6 @@ def _choice_of(folder: Path | None) -> dict[str, Any]:
         return {}
     try:
         found = json.loads((folder / REPLAY).read_text(encoding="utf-8"))
-        return {name: str(found[name]) for name in ("engine", "precision")}
+        return {} if found["unchecked"] else {name: str(found[name]) for name in ("engine", "precision")}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
