@@ -1,6 +1,6 @@
 """Measure frozen-backbone training beside its peers; resumable, run by run.
 
-    python bench/replay.py [photos | texts | last_block | full | growth | fire | numbers ...]
+    python bench/replay.py [photos | texts | last_block | full | growth | exact | fire | numbers ...]
         [--rounds 3] [--confirm-all] [--retry]
 
 Needs the data sets and weights that tests/real use, in TUNESMITH_REAL_DATA (default: shared/data beside
@@ -133,20 +133,36 @@ def growth(ledger: Ledger, asked: argparse.Namespace) -> None:
 
 def fire(ledger: Ledger, asked: argparse.Namespace) -> None:  # noqa: ARG001 (all steps are called alike)
     """The store under fire: processes killed while they write it, in the full count."""
-    written = RESULTS / "fire.txt"
+    ledger.once("under fire", partial(_proof, "store/test_under_fire.py", "TUNESMITH_FIRE_RESULT"))
+
+
+def exact(ledger: Ledger, asked: argparse.Namespace) -> None:  # noqa: ARG001 (all steps are called alike)
+    """Replay against the live network, bit for bit, at every cut of every network of the tests."""
+    ledger.once("every cut", partial(_proof, "networks/test_replay.py", "TUNESMITH_EXACT_RESULT"))
+
+
+def _proof(test: str, variable: str) -> dict[str, Any]:
+    """Run a test's full count; what it wrote into the file that a variable names."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    written = RESULTS / f"{Path(test).stem}.txt"
+    written.unlink(missing_ok=True)
     count = "not full" if SMALL else "full"
-    test = ROOT / "tests" / "store" / "test_under_fire.py"
-
-    def shot() -> dict[str, Any]:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        written.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", str(test), "-m", count, "-p", "no:cacheprovider"]
-        row = timed(command, {"TUNESMITH_FIRE_RESULT": str(written)})
-        if "failed" not in row and not written.exists():
-            row["failed"] = "the test passed but wrote no result"
-        return {**row, "wrote": written.read_text("utf-8") if written.exists() else ""}
-
-    ledger.once("under fire", shot)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(ROOT / "tests" / test),
+        "-m",
+        count,
+        "-p",
+        "no:cacheprovider",
+    ]
+    row = timed(command, {variable: str(written)})
+    if "failed" not in row and not written.exists():
+        row["failed"] = "the test passed but wrote no result"
+    wrote = written.read_text("utf-8") if written.exists() else ""
+    written.unlink(missing_ok=True)
+    return {**row, "wrote": wrote}
 
 
 def _probe(
@@ -322,7 +338,7 @@ def _forget(prefix: str) -> None:
 
 
 STEPS: dict[str, Callable[[Ledger, argparse.Namespace], None]] = {
-    f.__name__: f for f in (photos, texts, last_block, full, growth, fire)
+    f.__name__: f for f in (photos, texts, last_block, full, growth, exact, fire)
 }
 
 
