@@ -351,9 +351,9 @@ def exact(kept: Mapping[str, Any]) -> list[str]:
     partly = [f"{name} {live} of {right + live}" for name, (right, live) in sorted(found.items()) if live]
     return [
         "## Replay is exact\n",
-        f"{len(found)} networks of torchvision, timm and transformers, random weights, float32, one thread: at "
-        f"{cuts:,} cuts outputs and gradients of the replayed network are those of the live one, bit for bit, "
-        f"twice, and differ when something else is replayed. "
+        f"{len(found)} networks of torchvision, timm and transformers, random weights, float32, one thread: "
+        f"at {cuts:,} cuts outputs and gradients of the replayed network are those of the live one, bit for "
+        f"bit, twice, and differ when something else is replayed. "
         f"Cuts that are refused, and run live: {', '.join(partly) or 'none'}.",
     ]
 
