@@ -94,6 +94,18 @@ def test_a_second_run_computes_nothing_and_ends_the_same(fit: Callable[..., Any]
     assert first.scores == second.scores
 
 
+def test_a_cleared_store_forgets_which_engine_was_chosen(fit: Callable[..., Any], tmp_path: Path) -> None:
+    from tunesmith.verbs.storing import CHOICES, store
+
+    fit()
+    folder = tmp_path / "cache" / "store"
+    assert list((folder / CHOICES).iterdir())
+    assert all(row["removed"] for row in store("clear", folder=str(folder), yes=True))
+    assert not (folder / CHOICES).exists()
+    _, _, ran = fit()
+    assert ran["computed"] == 48
+
+
 def test_replay_changes_the_outcome_by_rounding_alone(fit: Callable[..., Any]) -> None:
     for strategy, wide in (("linear_probe", {}), ("gradual", {"lr": 1e-3}), ("lp_ft", {"lr": 1e-3})):
         with_replay, _, ran = fit(strategy=strategy, batch_norm="frozen", **wide)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tunesmith.store import Store
 
 ACTIONS = ("ls", "verify", "clear")
+CHOICES = "choices"  # where training.recorded notes them; not imported from there, as that imports torch
 ASKED = "it can be computed again, but that takes its time"
 
 
@@ -65,6 +67,8 @@ def store(
                 f"say --yes (in Python yes=True) if they should go."
             )
         removed = opened.clear(chosen).removed
+        if not chosen:  # which engine was chosen for which network: chosen anew with the next fit
+            shutil.rmtree(opened.folder / CHOICES, ignore_errors=True)
         return [
             _named(key, info.about) | {"size": info.size, "removed": key in removed}
             for key, info in within.items()
