@@ -118,7 +118,7 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
         log.seek(0)
         said = log.read().decode("utf-8", "replace").splitlines()
     row: dict[str, Any] = {
-        "command": " ".join(command).replace(str(ROOT), "."),
+        "command": " ".join([Path(command[0]).name, *command[1:]]).replace(str(ROOT), "."),
         "seconds": round(seconds, 3),
         "rss_anon_mib": round(peak[0] / 1024),
     }
