@@ -15,6 +15,7 @@ import tunesmith as ts
 from tunesmith.errors import BadOption, BadPlan, EngineFailed
 
 Answer = Any
+PROBE = ("--model", "timm/test_resnet@none", "--image-size", 32, "--strategy", "linear_probe")
 
 
 class Said:
@@ -95,7 +96,8 @@ def test_a_second_run_computes_nothing_and_ends_the_same(fit: Callable[..., Any]
 
 
 def test_a_cleared_store_forgets_which_engine_was_chosen(fit: Callable[..., Any], tmp_path: Path) -> None:
-    from tunesmith.verbs.storing import CHOICES, store
+    from tunesmith.store import CHOICES
+    from tunesmith.verbs.storing import store
 
     fit()
     folder = tmp_path / "cache" / "store"
@@ -139,17 +141,7 @@ def test_the_plan_says_what_is_stored_and_what_it_brings(
     photos: Path, tunesmith: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
-    words = (
-        "fit",
-        photos,
-        "--model",
-        "timm/test_resnet@none",
-        "--image-size",
-        32,
-        "--strategy",
-        "linear_probe",
-    )
-    told = tunesmith(*words, "--dry-run", "--epochs", 10, "--engine", "eager").err
+    told = tunesmith("fit", photos, *PROBE, "--dry-run", "--epochs", 10, "--engine", "eager").err
     assert "store: what reaches" in told
     assert "0 of 48 are there" in told
     assert "engine: eager in fp32: about " in told
@@ -220,21 +212,11 @@ def test_an_engine_that_is_not_there_is_named_with_its_cure(
 
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "openvino", None)
-    words = (
-        "fit",
-        photos,
-        "--model",
-        "timm/test_resnet@none",
-        "--image-size",
-        32,
-        "--strategy",
-        "linear_probe",
-    )
-    told = tunesmith(*words, "--engine", "openvino", "--out", tmp_path / "run")
+    told = tunesmith("fit", photos, *PROBE, "--engine", "openvino", "--out", tmp_path / "run")
     assert told.code == 2
     assert "tunesmith[openvino]" in told.err
     assert not (tmp_path / "run").exists()
-    told = tunesmith(*words, "--engine", "openvin", "--out", tmp_path / "run")
+    told = tunesmith("fit", photos, *PROBE, "--engine", "openvin", "--out", tmp_path / "run")
     assert told.code == 2
     assert "did you mean 'openvino'" in told.err
 

@@ -288,7 +288,7 @@ def _check_settings(settings: Settings) -> None:
         raise BadPlan(f"clip is the largest gradient norm, or 0 for none; found {settings.clip!r}.")
     if not _whole(settings.seed) or not 0 <= settings.seed < 2**32:
         raise BadPlan(f"seed is a whole number from 0 to 2**32 - 1; found {settings.seed!r}.")
-    if isinstance(settings.views, bool) or not isinstance(settings.views, int) or settings.views < 0:
+    if not _whole(settings.views) or settings.views < 0:
         raise BadPlan(f"views counts stored views of each image, from 0; found {settings.views!r}.")
     if settings.views and settings.augment in ("none", "features"):
         raise BadPlan("views are stored of augmented images; name an augmentation (--augment standard) too.")

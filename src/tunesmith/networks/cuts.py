@@ -245,11 +245,12 @@ def _taken(cut: Cut, seen: _Seen) -> list[Tensor]:
 
 def _silent(cut: Cut, rest: Any) -> Callable[[str], Any]:
     B, T = extent(rest)
+    device = (next(iter(rest.values())) if isinstance(rest, Mapping) else rest).device
     forms = iter(cut.calls)
 
     def answer(_: str) -> Any:
         _, output = next(forms)
-        return LIVE if output is None else output.placeholder(B, T, {}, solid=cut.solid)
+        return LIVE if output is None else output.placeholder(B, T, {}, device=device, solid=cut.solid)
 
     return answer
 
@@ -262,8 +263,12 @@ def _hollow(network: Network, inputs: Tensor | Mapping[str, Tensor]) -> Any:
     """The network's input as a replay has it: token ids and masks as they are, images as placeholders."""
     ready = network.preprocess.ready(inputs)
     if isinstance(ready, Mapping):
-        return {n: nothing(t.shape, t.dtype) if t.is_floating_point() else t for n, t in ready.items()}
-    return nothing(ready.shape, ready.dtype)
+        return {n: _like(t) if t.is_floating_point() else t for n, t in ready.items()}
+    return _like(ready)
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return nothing(tensor.shape, tensor.dtype, device=tensor.device)
 
 
 def _output(out: Any) -> Tensor:

@@ -46,4 +46,10 @@ class Pool(nn.Module):
         weights = mask.unsqueeze(-1).to(states.dtype)
         if self.pooling == "max":
             return states.masked_fill(weights == 0, -torch.inf).amax(1)
-        return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return mean_of_tokens(states, mask)
+
+
+def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """States [B, T, D] averaged over the tokens that mask [B, T] marks with 1, to [B, D]."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1)

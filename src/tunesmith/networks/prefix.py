@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from tunesmith.networks.network import Network
+from tunesmith.networks.pooled import mean_of_tokens
 from tunesmith.networks.replay import ENTRY, Cut, conducted
 
 
@@ -102,8 +103,7 @@ def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
     if features.ndim == 3:
         if mask is None or mask.shape != features.shape[:2]:
             return features.mean(1)
-        weights = mask.unsqueeze(-1).to(features.dtype)
-        return (features * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return mean_of_tokens(features, mask)
     return features.flatten(1)
 
 

@@ -11,6 +11,7 @@ Which tensors must be stored is found by networks.cuts.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,10 @@ class Leaf:
     def shape(self, examples: int, tokens: int) -> tuple[int, ...]:
         """Its shape for so many examples of so many tokens."""
         return tuple(size.at(examples, tokens) for size in self.sizes)
+
+    def bytes(self, tokens: int) -> int:
+        """Bytes of one example's part in float32; of a text of so many tokens."""
+        return 4 * math.prod(self.shape(1, tokens))
 
     @property
     def ragged(self) -> bool:

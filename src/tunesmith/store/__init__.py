@@ -14,4 +14,6 @@ cut. A disk or limit that is reached ends the storing, not the run: `Shelf.full`
 from tunesmith.store.shelf import Shelf
 from tunesmith.store.store import Store
 
-__all__ = ["Shelf", "Store"]
+CHOICES = "choices"  # the folder beside the shelves in which it is noted which engine was chosen for what
+
+__all__ = ["CHOICES", "Shelf", "Store"]

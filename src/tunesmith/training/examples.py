@@ -218,8 +218,7 @@ class _Tokens:
 
     def _tokenized(self, texts: list[str]) -> list[np.ndarray]:
         longest, tokenizer = self._preprocess.max_length, self._preprocess.tokenizer
-        whole = tokenizer(texts, truncation=False, padding=False, verbose=False)
-        lengths = [len(ids) for ids in whole["input_ids"]]
+        lengths = self._preprocess.lengths(texts)
         cut = tokenizer(texts, truncation=True, max_length=longest, padding=False)
         return [
             np.concatenate([[length], *(cut[name][i] for name in self.names)]).astype(np.int32)

@@ -33,7 +33,7 @@ from tunesmith.networks.augment import augmentation
 from tunesmith.networks.network import Network, digest
 from tunesmith.networks.prefix import Prefix
 from tunesmith.networks.replay import Cut, Leaf
-from tunesmith.store import Shelf, Store
+from tunesmith.store import CHOICES, Shelf, Store
 from tunesmith.store.keys import record_key, shelf_key
 from tunesmith.training.batches import ahead
 from tunesmith.training.examples import Examples, tokenizer_digest
@@ -113,6 +113,7 @@ class Recorded:
         self._memory: dict[tuple[str, bytes], np.ndarray] = {}
         self._held = 0
         self._features: dict[Examples, np.ndarray | None] = {}
+        self._identities: dict[int, dict[str, Any]] = {}
         self.computed, self.seconds = 0, 0.0
         self._salt = uuid.uuid4().hex if unchecked else ""
         self.choice: Choice | None = None
@@ -162,9 +163,7 @@ class Recorded:
     @property
     def bytes_each(self) -> dict[str, int]:
         """Bytes of one example's record on each shelf; of ragged texts for 32 tokens."""
-        found = {
-            name: sum(_numbers(leaf, 32) * 4 for leaf in leaves) for name, leaves in self._leaves.items()
-        }
+        found = {name: sum(leaf.bytes(32) for leaf in leaves) for name, leaves in self._leaves.items()}
         return {name: size + (4 * sum(self.widths) if name == POOLED else 0) for name, size in found.items()}
 
     def fill(
@@ -450,7 +449,7 @@ class Recorded:
             "network": self._identity(len(self.network.stages)),
             "engines": {name: _version(name) for name in RUNTIMES},
         }
-        return self._store.folder / "choices" / f"{shelf_key(about)}.json"
+        return self._store.folder / CHOICES / f"{shelf_key(about)}.json"
 
     # -- shelves ---------------------------------------------------------------------------------
 
@@ -492,7 +491,12 @@ class Recorded:
         self._leaves[name], self._places[name] = leaves, places
 
     def _identity(self, at: int) -> dict[str, Any]:
-        """All that decides what the stages before `at` put out for an example."""
+        """All that decides what the stages before `at` put out; their weights are read once."""
+        if at not in self._identities:
+            self._identities[at] = self._identified(at)
+        return self._identities[at]
+
+    def _identified(self, at: int) -> dict[str, Any]:
         network = self.network
         tensors = {name: t for i in range(at) for name, t in network.tensors(i).items()}
         code = [str(network.module.get_submodule(p)) for s in network.stages[:at] for p in s.modules]
@@ -592,10 +596,6 @@ def _is_head_input(cut: Cut, width: int) -> bool:
     """Whether what is stored before the head is the vector that pooled features end with."""
     leaf = cut.stored[0]
     return bool(cut.chain) and len(leaf.sizes) == 2 and leaf.sizes[1].at(1, 1) == width
-
-
-def _numbers(leaf: Leaf, tokens: int) -> int:
-    return int(np.prod(leaf.shape(1, tokens)))
 
 
 def _padded(tensor: Tensor, count: int) -> Tensor:

@@ -111,11 +111,6 @@ def plan_replay(
     return Replaying(tuple(wanted), tuple(at), used, (*reasons, *said))
 
 
-def bytes_of(cut: Cut, tokens: int = 32) -> int:
-    """Bytes of one example's record at a cut, float32; of texts for so many tokens."""
-    return sum(4 * int(np.prod(leaf.shape(1, tokens))) for leaf in cut.stored)
-
-
 def _worth(
     network: Network,
     plan: Plan,
@@ -136,8 +131,9 @@ def _worth(
             saved[depth] = saved.get(depth, 0.0) + phase.epochs * _macs(network, depth)
     kept: set[int] = set()
     left = room
-    for depth in sorted(saved, key=lambda d: saved[d] / bytes_of(cuts[d], tokens), reverse=True):
-        size = bytes_of(cuts[depth], tokens)
+    sizes = {depth: sum(leaf.bytes(tokens) for leaf in cuts[depth].stored) for depth in saved}
+    for depth in sorted(saved, key=lambda d: saved[d] / sizes[d], reverse=True):
+        size = sizes[depth]
         name = network.parts[depth].name
         if _macs(network, depth) / MACS_A_SECOND < size / BYTES_A_SECOND:
             said.append(f"what precedes {name} runs live: {size / 1e6:.1f} MB an example cost more to read")

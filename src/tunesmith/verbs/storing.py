@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tunesmith.store import Store
 
 ACTIONS = ("ls", "verify", "clear")
-CHOICES = "choices"  # where training.recorded notes them; not imported from there, as that imports torch
 ASKED = "it can be computed again, but that takes its time"
 
 
@@ -68,6 +67,8 @@ def store(
             )
         removed = opened.clear(chosen).removed
         if not chosen:  # which engine was chosen for which network: chosen anew with the next fit
+            from tunesmith.store import CHOICES
+
             shutil.rmtree(opened.folder / CHOICES, ignore_errors=True)
         return [
             _named(key, info.about) | {"size": info.size, "removed": key in removed}

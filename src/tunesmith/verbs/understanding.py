@@ -66,25 +66,24 @@ def unusable(task: Task, data: Data, store: Store, known: dict[str, bytes]) -> l
     if data.takes != "image":
         return task.check(data)
     about = {"what": "images that can be read", "decoder": decoder()}
-    shelf = store.shelf(shelf_key(about), about)
-    fresh, keys = {}, {}
-    for name, dataset in data.splits.items():
-        try:
-            keys[name] = content_keys(dataset, known)
-        except BadData:  # a file that is not there, or cannot be opened: the check says which and why
-            return task.check(data)
-        fresh[name] = np.flatnonzero(shelf.missing(keys[name]))
-    looked = replace(data, splits={name: data.splits[name].select(rows) for name, rows in fresh.items()})
-    findings = task.check(looked)
-    bad = {finding.where for finding in findings}
-    for name, rows in fresh.items():
-        good = [
-            keys[name][row]
-            for row, where in zip(rows, looked.splits[name]["id"][:], strict=True)
-            if where not in bad
-        ]
-        shelf.put(good, [b"1"] * len(good))
-    shelf.close()
+    with store.shelf(shelf_key(about), about) as shelf:
+        fresh, keys = {}, {}
+        for name, dataset in data.splits.items():
+            try:
+                keys[name] = content_keys(dataset, known)
+            except BadData:  # a file that is not there, or cannot be opened: the check says which and why
+                return task.check(data)
+            fresh[name] = np.flatnonzero(shelf.missing(keys[name]))
+        looked = replace(data, splits={name: data.splits[name].select(rows) for name, rows in fresh.items()})
+        findings = task.check(looked)
+        bad = {finding.where for finding in findings}
+        for name, rows in fresh.items():
+            good = [
+                keys[name][row]
+                for row, where in zip(rows, looked.splits[name]["id"][:], strict=True)
+                if where not in bad
+            ]
+            shelf.put(good, [b"1"] * len(good))
     return findings
 
 
