@@ -1,0 +1,1 @@
+"""Pages that a person would rather look at than read."""

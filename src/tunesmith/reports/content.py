@@ -1,0 +1,107 @@
+"""What a report says, gathered once as plain values; a page in any language is a reading of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.evaluation import Score
+from tunesmith.health.finding import Health
+from tunesmith.plan import Plan
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example as a page shows it.
+
+    picture: JPEG bytes, at most 160 pixels a side; None for a text.
+    text: the text, whole; None for an image.
+    guess, probability: what the network answered, and how sure it was; None where nothing was asked.
+    heat: JPEG bytes, the picture with what the answer rests on laid over it (Grad-CAM); None without.
+    tokens: pieces of the text in order, each with how much it speaks for the guess (above 0) or against
+        it, scaled to -1..1; None without.
+    """
+
+    id: str
+    truth: str | None
+    picture: bytes | None = None
+    text: str | None = None
+    guess: str | None = None
+    probability: float | None = None
+    heat: bytes | None = None
+    tokens: tuple[tuple[str, float], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far stated probabilities can be believed, on the test split.
+
+    bins: mean stated probability of the guess, share that was right, and count, by tenths; empty ones
+        are left out.
+    ece: expected calibration error, 0 to 1 (Naeini et al. 2015).
+    after_bins, after_ece: with the logits divided by `temperature`, which is chosen on the validation
+        split (Guo et al. 2017, arXiv:1706.04599).
+    """
+
+    bins: tuple[tuple[float, float, int], ...]
+    ece: float
+    temperature: float
+    after_bins: tuple[tuple[float, float, int], ...]
+    after_ece: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a stage went from its pretrained weights: |now - then| / |then|, over all its weights."""
+
+    stage: str
+    distance: float
+    trained: bool
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to try next: the key of a sentence, and what it is filled with."""
+
+    kind: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the page of one run says, in reading order.
+
+    scores: scores.json as it is: metrics with intervals, baselines, difference, confusion, what was kept.
+    replay: replay.json as it is; history: a row per epoch, as in history.jsonl.
+    counts: examples by label and split. parts: names of stages and head, input first.
+    mistakes: the most confident wrong answers on the test split, most confident first.
+    advice: most promising first. missing: parts that could not be shown, each with the reason.
+    """
+
+    name: str
+    created: str
+    task: str
+    takes: str
+    model: str
+    seconds: float | None
+    labels: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    examples: tuple[Shown, ...]
+    plan: Plan
+    parts: tuple[str, ...]
+    replay: Mapping[str, Any]
+    history: tuple[Mapping[str, Any], ...]
+    scores: Mapping[str, Any]
+    test: Score
+    baseline: str
+    baseline_test: Score
+    gap: Score
+    calibration: Calibration | None
+    mistakes: tuple[Shown, ...]
+    moved: tuple[Moved, ...]
+    health: Health | None
+    advice: tuple[Advice, ...]
+    command: str
+    versions: Mapping[str, str]
+    missing: Mapping[str, str]
