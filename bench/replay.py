@@ -54,7 +54,7 @@ def photos(ledger: Ledger, asked: argparse.Namespace) -> None:
     data = running.photos()
     options = {"task": "photos", "data": data, "weights": KERAS, **RATES["photos"]}
     ledger.once("keras: converted weights", partial(_converted, data))
-    workers = _workers(ledger, TORCH_PEERS, options)
+    workers = _workers(ledger, TORCH_PEERS, {**options, "data": running.photos(512)})
     peers = {
         name: partial(_peer, *where, {**options, "workers": workers[name]})
         for name, where in TORCH_PEERS.items()
@@ -86,15 +86,15 @@ def last_block(ledger: Ledger, asked: argparse.Namespace) -> None:
             contenders = {
                 f"plain loop, {pooling}": plain,
                 f"parts, {pooling}": partial(peer, "torch", "parts", **options),
-                f"tunesmith, {pooling}": partial(_cold_and_second, data, flags, pooling, number),
+                f"tunesmith, {pooling}": partial(_cold, data, flags, f"{pooling}-{number}"),
             }
             _round(ledger, number, contenders)
     _forget("cache-")
 
 
 def full(ledger: Ledger, asked: argparse.Namespace) -> None:
-    """Full fine-tuning: examples per second in the epochs after the first, over at least 60 steps."""
-    subsets = {"photos": (running.photos(512), str(KERAS), 5), "texts": (running.texts(2048), MINILM, 2)}
+    """Full fine-tuning: examples per second in the epochs after the first, over 32 steps a round."""
+    subsets = {"photos": (running.photos(512), str(KERAS), 3), "texts": (running.texts(1024), MINILM, 2)}
     for task, (data, model, epochs) in subsets.items():
         weights = KERAS if task == "photos" else minilm()
         rates = {"lr": 1e-4, "head_lr": 1e-3}
@@ -203,13 +203,17 @@ def _round(ledger: Ledger, number: int, contenders: Mapping[str, Callable[[], di
 
 def _cold_and_second(data: Path, flags: list[str], name: str, number: int) -> dict[str, Any]:
     """A run with an empty cache; the same command again stands beside it as `second`."""
-    cache = fresh(PLACE / ".data" / f"cache-{name}-{number}")
-    cold = tunesmith(data, cache, *flags)
+    cache = PLACE / ".data" / f"cache-{name}-{number}"
+    cold = _cold(data, flags, f"{name}-{number}")
     stored = sum(p.stat().st_size for p in cache.rglob("*") if p.is_file()) if cache.exists() else 0
     again = {} if "failed" in cold else tunesmith(data, cache, *flags)
     if "failed" in again:
         cold["failed"] = f"the second run: {again['failed']}"
     return {**cold, "stored_mib": round(stored / 2**20, 1), "second": again}
+
+
+def _cold(data: Path, flags: list[str], name: str) -> dict[str, Any]:
+    return tunesmith(data, fresh(PLACE / ".data" / f"cache-{name}"), *flags)
 
 
 def _peer(env: str, script: str, options: Mapping[str, Any], epochs: int) -> dict[str, Any]:

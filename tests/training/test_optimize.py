@@ -200,3 +200,30 @@ def test_the_optimizers_of_earlier_phases_are_not_kept(small: Make, task: Task, 
     training = Training(small(), task, pixels, Plan("three", phases, Settings(batch=8)), device="cpu")
     for _ in training:
         assert len(training.accelerator._optimizers) <= 1
+
+
+def test_averages_restored_into_another_layout_lie_as_their_parameter() -> None:
+    """A fused step reads both in a row: averages in other strides would silently belong to other weights."""
+
+    def steps(*, moved: bool, strides: bool = True) -> torch.Tensor:
+        torch.manual_seed(0)
+        weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+        gradients = [torch.randn(4, 3, 3, 3) for _ in range(2)]
+        group = {"params": [weight], "names": ["w"]}
+        optimizer = torch.optim.AdamW([group], lr=0.1, fused=True)
+        for i, gradient in enumerate(gradients):
+            if i and moved:
+                saved = {k: t.contiguous().clone() for k, t in optimizer_tensors(optimizer).items()}
+                weight.data = weight.data.to(memory_format=torch.channels_last)
+                optimizer = torch.optim.AdamW([{"params": [weight], "names": ["w"]}], lr=0.1, fused=True)
+                restore_optimizer(optimizer, saved)
+                if not strides:
+                    state = optimizer.state[weight]
+                    state.update({k: t.contiguous() for k, t in state.items()})
+                gradient = gradient.to(memory_format=torch.channels_last)
+            weight.grad = gradient
+            optimizer.step()
+        return weight.detach().contiguous()
+
+    assert torch.equal(steps(moved=True), steps(moved=False))
+    assert not torch.equal(steps(moved=True, strides=False), steps(moved=False))

@@ -31,6 +31,7 @@ from tunesmith.training.batches import ahead, epoch_order
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
+from tunesmith.training.layout import lay_out
 from tunesmith.training.memory import pieces_that_fit
 from tunesmith.training.optimize import (
     factor,
@@ -178,15 +179,16 @@ class Training:
             _seed(self.settings.seed)
         while self.progress.ended is None:
             yield from self._phase(self.progress.phase)
-        self._load(self.best)
-        self.network.module.eval()
+        self.keep_best(self.progress.ended)
 
     def keep_best(self, why: str) -> bool:
         """End here, with the weights of the best validation; False if there was none yet."""
         if self.best:
             self._load(self.best)
-            self.network.module.eval()
             self.progress.ended = why
+        module = self.network.module.eval()
+        if self.accelerator.device.type == "cpu":
+            module.to(memory_format=torch.contiguous_format)  # as it will be when it is loaded again
         return bool(self.best)
 
     def snapshot(self) -> Snapshot:
@@ -206,6 +208,8 @@ class Training:
         phase, progress, network = self.plan.phases[index], self.progress, self.network
         block = self._first_token()
         frozen.apply(network, phase, batch_norm=self._batch_norm())
+        if network.preprocess.takes == "image":
+            lay_out(network.module, phase, self._few)
         before = frozen.fingerprints(network, phase)
         self._complete_best()
         with only_cls(network.module, block) if block else nullcontext():
@@ -423,16 +427,14 @@ class Training:
 
     def _first_token(self) -> str | None:
         """The last block, if its first token alone is read in the phase that is running."""
-        rows = np.arange(min(2, len(self.data.train)))
-        inputs = self.feed("valid").batch(rows[: len(self.data.valid)], self.task, self.labels)
-
-        def run() -> Tensor:
-            again = inputs.to(self.accelerator.device).inputs
-            fresh = again.each(torch.clone) if isinstance(again, Activations) else again
-            return self.network(fresh)
-
         at = self.replaying.at[self.progress.phase] if self.replaying is not None else None
-        return first_token_block(self.network, at, run)
+        return first_token_block(self.network, at, self._few)
+
+    def _few(self) -> Tensor:
+        """The network's output for two examples of validation, as the phase that is running sees them."""
+        rows = np.arange(min(2, len(self.data.valid)))
+        inputs = self.feed("valid").batch(rows, self.task, self.labels).to(self.accelerator.device).inputs
+        return self.network(inputs.each(torch.clone) if isinstance(inputs, Activations) else inputs)
 
     def _collate(self, feed: Feed, rows: np.ndarray) -> Batch:
         batch = feed.batch(rows, self.task, self.labels)

@@ -56,10 +56,13 @@ def optimizer_for(network: Network, phase: Phase, settings: Settings) -> torch.o
             f"phase {phase.name!r} has nothing to train: its stages hold no weights of the kind "
             f"{phase.parts!r}; use parts 'all', or unfreeze other stages."
         )
+    # One pass over the memory instead of one per operation: an eighth of a small text network's step.
+    moving = [p for group in groups.values() for p in group["params"]]
+    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in moving)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(list(groups.values()), lr=0.0, momentum=settings.momentum)
+        return torch.optim.SGD(list(groups.values()), lr=0.0, momentum=settings.momentum, fused=fused)
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(list(groups.values()), lr=0.0)
+    return kind(list(groups.values()), lr=0.0, fused=fused)
 
 
 def factor(step: int, steps: int, *, schedule: str, warmup: float) -> float:
@@ -119,8 +122,9 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch
                 if k.endswith(suffix) and "." not in k.removesuffix(suffix)
             }
             for key, value in state.items():
-                # Adam counts its steps on the CPU; everything else lives beside its parameter.
-                state[key] = value.clone() if key == "step" else value.clone().to(parameter.device)
+                # Averages lie as their parameter does, device and strides: a fused step reads both in a row.
+                like = value if key == "step" else torch.empty_like(parameter, dtype=value.dtype)
+                state[key] = torch.empty_like(like).copy_(value)
             if state:
                 optimizer.state[parameter] = state
 

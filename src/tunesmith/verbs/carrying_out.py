@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from tunesmith.tasks.task import Labels
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.examples import Examples
+from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
@@ -122,9 +124,10 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
         started.data,
         started.labels,
     )
+    beside = ThreadPoolExecutor(1, "tunesmith-probe")
     try:
         fill(started, say)
-        baselines = probe(started, say)
+        baselines = probe(started, say, beside)
         snapshot, complaints = read_checkpoint(folder / "checkpoint")
         for line in complaints:
             say.warn(f"{line} {'The one before it is used.' if snapshot else 'Training begins anew.'}")
@@ -144,20 +147,21 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
             replaying=started.replaying,
         )
         try:
-            with interruptible() as interrupted:
+            with interruptible() as interrupted, memory_kept():
                 _train(training, started, say, interrupted)
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
             if training.keep_best("diverged"):
-                finish(started, training, baselines)
+                finish(started, training, baselines.result())
             raise
-        run = finish(started, training, baselines)
+        run = finish(started, training, baselines.result())
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
         raise
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
     finally:
+        beside.shutdown()
         started.recorded.close()
         for own in started.examples.values():
             own.close()
