@@ -38,7 +38,8 @@ from tunesmith.store.keys import record_key, shelf_key
 from tunesmith.training.batches import ahead
 from tunesmith.training.examples import Examples, tokenizer_digest
 
-CHUNK: Final = {("image", "cpu"): 32, ("text", "cpu"): 16, ("image", "cuda"): 128, ("text", "cuda"): 128}
+# On a CPU the maps of a few images stay in its cache: 8 of them take 0.8 of the time that 32 take, each.
+CHUNK: Final = {("image", "cpu"): 8, ("text", "cpu"): 16, ("image", "cuda"): 128, ("text", "cuda"): 128}
 USUAL_SIDE = 224  # pixels; larger images go in smaller chunks
 AUDITED = 4  # known records that are computed again before any is believed
 IN_MEMORY = 512 << 20  # bytes of records that are held when the store takes no more

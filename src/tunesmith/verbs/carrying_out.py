@@ -116,6 +116,11 @@ def begin(
 
 def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter | None) -> Run:
     """Train, or go on training, then score and save."""
+    with memory_kept():
+        return _carried_out(started, time_limit, reporter)
+
+
+def _carried_out(started: Started, time_limit: float | None, reporter: Reporter | None) -> Run:
     say = speaker(reporter)
     folder, network, task, data, labels = (
         started.folder,
@@ -147,7 +152,7 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
             replaying=started.replaying,
         )
         try:
-            with interruptible() as interrupted, memory_kept():
+            with interruptible() as interrupted:
                 _train(training, started, say, interrupted)
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
