@@ -105,3 +105,44 @@ class Content:
     command: str
     versions: Mapping[str, str]
     missing: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run beside others that were scored on the same test examples.
+
+    scores: by metric, classes among them ("f1/glass"), each with its interval.
+    gaps: by metric without classes: how much better than the first run on the same examples, with the
+        paired interval; above 0 is better, also for losses. Empty for the first run.
+    only_first, only_this: test examples that the first run alone has right, and this one alone.
+    command: what made the run.
+    """
+
+    name: str
+    folder: str
+    created: str
+    model: str
+    strategy: str
+    epochs: float
+    seconds: float | None
+    scores: Mapping[str, Score]
+    gaps: Mapping[str, Score]
+    only_first: int
+    only_this: int
+    command: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side, the one that the others are compared with first.
+
+    metric: what the first run was decided by; every run has it. count: test examples, the same for all.
+    differ: the options in which the runs differ, each with a value per run in words.
+    """
+
+    task: str
+    metric: str
+    count: int
+    labels: tuple[str, ...]
+    runs: tuple[Compared, ...]
+    differ: Mapping[str, tuple[str, ...]]
