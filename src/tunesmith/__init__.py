@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from tunesmith.tasks.named import task as task
     from tunesmith.training.loop import Training as Training
     from tunesmith.training.loop import train as train
+    from tunesmith.verbs.compare import compare as compare
     from tunesmith.verbs.evaluate import evaluate as evaluate
     from tunesmith.verbs.fit import fit as fit
     from tunesmith.verbs.looking import models as models
     from tunesmith.verbs.looking import stages as stages
     from tunesmith.verbs.predict import predict as predict
+    from tunesmith.verbs.report import report as report
     from tunesmith.verbs.resume import resume as resume
 
 # Names appear when they are first used: `import tunesmith` and `tunesmith --help` answer at once.
@@ -49,6 +51,7 @@ _HOMES = {
     "Training": "tunesmith.training.loop",
     "TunesmithError": "tunesmith.errors",
     "Want": "tunesmith.networks.network",
+    "compare": "tunesmith.verbs.compare",
     "evaluate": "tunesmith.verbs.evaluate",
     "fit": "tunesmith.verbs.fit",
     "load": "tunesmith.sources",
@@ -56,6 +59,7 @@ _HOMES = {
     "network": "tunesmith.sources.module",
     "predict": "tunesmith.verbs.predict",
     "read": "tunesmith.data.read",
+    "report": "tunesmith.verbs.report",
     "resume": "tunesmith.verbs.resume",
     "stages": "tunesmith.verbs.looking",
     "task": "tunesmith.tasks.named",

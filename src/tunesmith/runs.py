@@ -6,7 +6,10 @@ plan.txt, .json   what trained when, and at what rate
 history.jsonl     one line an epoch; log.txt the same in plain lines
 checkpoint/       while it trains: weights that moved, the best ones, optimizer, random state
 model/            the result: weights, labels, preprocessing
-scores.json       with intervals, beside the baselines; predictions.parquet: of the test split
+scores.json       with intervals, beside the baselines
+predictions.parquet   of the test split; predictions-valid.parquet of validation
+facts.json        seconds in all, how far each stage moved from its pretrained weights
+report.html       a page of all this, where one was made
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from tunesmith.training.predicting import predict
 if TYPE_CHECKING:
     from torch import nn
 
+FACTS: Final = "facts.json"
 NETWORK: Final = "network.json"
 WEIGHTS: Final = "weights.safetensors"
 
@@ -129,6 +133,20 @@ class Run:
             else []
         )
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Seconds in all and how far each stage moved; empty for a run that did not keep them."""
+        path = self.folder / FACTS
+        return _json(path) if path.is_file() else {}
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What is known of the kept network without loading it: task, labels, parts."""
+        described = _json(self.folder / "model" / NETWORK)
+        if not {"task", "labels", "parts"} <= described.keys():
+            raise BadRun(f"{self.folder / 'model' / NETWORK} is incomplete.")
+        return described
+
     @cached_property
     def model(self) -> tuple[Network, Task, Labels]:
         """The kept network, ready to predict, its task and its labels."""
@@ -187,6 +205,19 @@ class Run:
                 )
         answers = self._answers(dataset, batch, device)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
+
+    def report(
+        self,
+        *,
+        out: str | Path | None = None,
+        lang: str = "en",
+        open: bool = False,  # noqa: A002 (the command line's name for it)
+        data: Any = None,
+    ) -> Path:
+        """The run as one page; options as `tunesmith.report` explains them."""
+        import tunesmith
+
+        return tunesmith.report(self, out=out, lang=lang, open=open, data=data)
 
     def _read(self, source: Any, **options: Any) -> Any:
         """New items; in a table that has the columns that the run was begun with, those are read."""

@@ -19,10 +19,12 @@ from tunesmith.registry import Registry
 from tunesmith.sources import SOURCES
 from tunesmith.strategies import STRATEGIES
 from tunesmith.tasks import TASKS
+from tunesmith.verbs.compare import compare
 from tunesmith.verbs.evaluate import evaluate
 from tunesmith.verbs.fit import fit
 from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
+from tunesmith.verbs.report import report
 from tunesmith.verbs.resume import resume
 from tunesmith.verbs.storing import ASKED, store
 
@@ -151,6 +153,24 @@ def _evaluate(*, json: bool = False, **options: Any) -> None:
     for name in classes:
         cells = "".join(f"{scores[f'{metric}/{name}']!s:<22}" for metric in ("precision", "recall", "f1"))
         typer.echo(f"{name:<{width}}  {cells}".rstrip())
+
+
+def _report(**options: Any) -> None:
+    typer.echo(report(**options))
+
+
+def _compare(*, runs: list[str] | None = None, json: bool = False, **options: Any) -> None:
+    from tunesmith.cli.comparing import draw
+
+    found = compare(runs or [], **options)
+    if json:
+        from dataclasses import asdict
+
+        _echo_json(asdict(found))
+    else:
+        draw(found)
+    if options.get("page"):
+        typer.echo(f"page: {options['page']}", err=True)
 
 
 def _stages(*, json: bool = False, **options: Any) -> None:
@@ -308,6 +328,15 @@ _add(
         "files, folders, texts or a table; none, or -: one text or path a line from standard input.",
     ),
     output=(str, None, f"a file that ends in {', '.join(WRITTEN)}; by default CSV on standard output."),
+)
+_add(report, _report, "runs/latest --open", arguments=("run",))
+_add(
+    compare,
+    _compare,
+    "runs/first runs/second",
+    arguments=("runs",),
+    runs=(list[str], None, "folders of two or more finished runs; the others are compared with the first."),
+    json=ONE,
 )
 _add(stages, _stages, "torchvision/resnet18@none", arguments=("model",), json=ONE)
 _add(plan, _plan, "--strategy gradual --stages 12 --epochs 8", json=(bool, False, "as JSON, for fit --plan."))

@@ -68,7 +68,10 @@ GROUPS = {  # of `fit`; the other verbs have few options
     "Frozen stages": ("engine", "replay", "views", "store_limit"),
     "The machine": ("precision", "device", "seed", "time_limit", "checkpoint_every", "offline"),
 }
-UNSEEN = {"resume": ("data", "model")}  # parameters that only Python has, beside every verb's reporter
+UNSEEN = {
+    "resume": ("data", "model"),
+    "report": ("data",),
+}  # parameters that only Python has, beside every verb's reporter
 Shown = tuple[Any, Any, str]  # type, default, help
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
@@ -22,6 +22,7 @@ from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers, write_whole
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan, Settings, fits, table
+from tunesmith.reports.moved import Pretrained
 from tunesmith.runs import Run
 from tunesmith.tasks.task import Labels
 from tunesmith.training import processes
@@ -65,6 +66,7 @@ def begin(
     folder: of a run that is resumed; None: a new one is made.
     Returns None after a dry run.
     """
+    began = time.monotonic()
     _check_early(asked)
     say = speaker(reporter)
     if isinstance(asked["plan"], str | Path):
@@ -111,7 +113,9 @@ def begin(
         folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
     else:
         refuse_changes(folder, data, network)
-    return Started(folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying)
+    return Started(
+        folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began
+    )
 
 
 def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter | None) -> Run:
@@ -130,6 +134,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         started.labels,
     )
     beside = ThreadPoolExecutor(1, "tunesmith-probe")
+    pretrained: Pretrained | None = None
     try:
         fill(started, say)
         baselines = probe(started, say, beside)
@@ -137,7 +142,9 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         for line in complaints:
             say.warn(f"{line} {'The one before it is used.' if snapshot else 'Training begins anew.'}")
         if snapshot is not None:
+            started.began -= snapshot.progress.elapsed
             say.say(f"going on after {counted(len(snapshot.progress.history), 'epoch')}")
+        pretrained = _pretrained(started)
         training = Training(
             network,
             task,
@@ -157,9 +164,9 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
             if training.keep_best("diverged"):
-                finish(started, training, baselines.result())
+                finish(started, training, baselines.result(), pretrained)
             raise
-        run = finish(started, training, baselines.result())
+        run = finish(started, training, baselines.result(), pretrained)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
         raise
@@ -167,6 +174,8 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
     finally:
         beside.shutdown()
+        if pretrained is not None:
+            pretrained.close()
         started.recorded.close()
         for own in started.examples.values():
             own.close()
@@ -174,6 +183,18 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         say.say(line)
     say.finished(run)
     return run
+
+
+def _pretrained(started: Started) -> Pretrained | None:
+    """What the stages begin with, to see at the end how far they moved.
+
+    It serves a report alone: where the disk does not take it, the run goes on without.
+    """
+    if not processes.main():
+        return None
+    with suppress(OSError):
+        return Pretrained(started.network, started.plan, started.folder)
+    return None
 
 
 def speaker(reporter: Reporter | None) -> Reporter:

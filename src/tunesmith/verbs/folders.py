@@ -55,6 +55,7 @@ def make_folder(asked: Mapping[str, Any], data: Data, network: Network, plan: Pl
             "data": data.fingerprint,
             "network": network.origin,
             "seed": asked["seed"],
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             **described(),
         }
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")

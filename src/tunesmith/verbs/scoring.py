@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.data import Data
 from tunesmith.evaluation import difference, evaluate
 from tunesmith.files import write_whole
-from tunesmith.runs import Run, save_model
+from tunesmith.reports.moved import Pretrained
+from tunesmith.reports.predictions import FILES
+from tunesmith.runs import FACTS, Run, save_model
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.feeds import Feed
@@ -72,8 +75,16 @@ def probed_rows(started: Started) -> np.ndarray:
     return np.sort(np.random.default_rng(started.asked["seed"]).permutation(count)[:PROBED])
 
 
-def finish(started: Started, training: Training, baselines: Mapping[str, Mapping[str, Any]]) -> Run:
-    """Score the kept network and the baselines on the test split, once, and write everything."""
+def finish(
+    started: Started,
+    training: Training,
+    baselines: Mapping[str, Mapping[str, Any]],
+    pretrained: Pretrained | None = None,
+) -> Run:
+    """Score the kept network and the baselines on the test split, once, and write everything.
+
+    pretrained: what the stages began with; None where it could not be kept.
+    """
     folder, task, data, labels, network = (
         started.folder,
         started.task,
@@ -103,7 +114,9 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
         return Run(folder.resolve())
     if not (folder / "model").exists():
         save_model(network, started.want, task, labels, folder / "model")
-    _write_predictions(folder, task, data, labels, predictions["test"])
+    for split, file in FILES.items():
+        _write_predictions(folder / file, task, data.splits[split], labels, predictions[split])
+    _write_facts(started, pretrained)
     best = training.progress.best or {}
     written = {
         "metric": metric,
@@ -144,7 +157,7 @@ def _kept_feed(started: Started, training: Training, split: str) -> Feed:
     return Feed(started.examples[split], started.recorded, max(depths, default=None))
 
 
-def _write_predictions(folder: Path, task: Task, data: Data, labels: Labels, predictions: list[Any]) -> None:
+def _write_predictions(path: Path, task: Task, dataset: Any, labels: Labels, predictions: list[Any]) -> None:
     import io
 
     import pyarrow as pa
@@ -153,11 +166,21 @@ def _write_predictions(folder: Path, task: Task, data: Data, labels: Labels, pre
     rows = task.table(predictions, labels, full=True)
     table_ = pa.table(
         {
-            "id": data.test["id"],
-            "truth": data.test["label"],
+            "id": dataset["id"],
+            "truth": dataset["label"],
             **{name: [row[name] for row in rows] for name in rows[0]},
         }
     )
     buffer = io.BytesIO()
     pq.write_table(table_, buffer)
-    write_whole(folder / "predictions.parquet", buffer.getvalue())
+    write_whole(path, buffer.getvalue())
+
+
+def _write_facts(started: Started, pretrained: Pretrained | None) -> None:
+    """What a report wants to know and could find out later only at a price, or not at all.
+
+    seconds: from reading the data on; of processes that were interrupted, what they spent in training.
+    """
+    moved = None if pretrained is None else [asdict(m) for m in pretrained.distances(started.network)]
+    facts = {"seconds": round(time.monotonic() - started.began, 3), "moved": moved}
+    write_whole(started.folder / FACTS, json.dumps(facts, indent=1) + "\n")

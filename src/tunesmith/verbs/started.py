@@ -18,7 +18,10 @@ from tunesmith.training.replaying import Replaying
 
 @dataclass
 class Started:
-    """A fit whose data are read, whose network is loaded and whose plan is made."""
+    """A fit whose data are read, whose network is loaded and whose plan is made.
+
+    began: when, by the monotonic clock; earlier by what interrupted processes spent in training.
+    """
 
     folder: Path
     asked: Mapping[str, Any]
@@ -31,3 +34,4 @@ class Started:
     examples: Mapping[str, Examples]
     recorded: Recorded
     replaying: Replaying | None
+    began: float

@@ -1,0 +1,145 @@
+"""Which pieces of a text an answer rests on: integrated gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.networks.preprocess import TextPreprocess
+
+if TYPE_CHECKING:
+    from tunesmith.networks.network import Network
+
+STEPS = 16  # between no text and the text
+PLACES = "offset_mapping"
+
+
+def spoken(
+    network: Network, text: str, answer: int, *, steps: int = STEPS
+) -> tuple[tuple[str, float], ...] | None:
+    """The pieces of a text, each with how much it speaks for a class (above 0) or against it.
+
+    Joined, the pieces are the text. The largest weight is 1 or -1; what lies behind the network's window
+    weighs 0. None where the network has no place at which tokens become vectors.
+    """
+    preprocess = network.preprocess
+    if not isinstance(preprocess, TextPreprocess) or not text.strip():
+        return None
+    inputs = preprocess.raw([text])
+    weights = attributions(network, inputs, answer, steps=steps)
+    if weights is None:
+        return None
+    pieces = _pieces(preprocess, text, weights.tolist())
+    most = max((abs(weight) for _, weight in pieces), default=0.0)
+    return tuple((piece, weight / most if most else 0.0) for piece, weight in pieces)
+
+
+def attributions(
+    network: Network, inputs: Mapping[str, Tensor], answer: int, *, steps: int = STEPS
+) -> Tensor | None:
+    """What each token adds to the log odds of a class: [T], special tokens 0.
+
+    Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) of log p / (1 - p) along the
+    straight line from a text whose tokens are zero vectors, by the midpoint rule; special tokens stand.
+    The sum is the log odds of the text less those of the empty one, but for the rule's error.
+
+    inputs: token tensors [1, T] as the preprocessing makes them.
+    """
+    device = next(network.module.parameters()).device
+    one = {name: tensor.to(device) for name, tensor in inputs.items()}
+    network.module.eval()
+    path = embedded_at(network, one)
+    if path is None:
+        return None
+    preprocess: Any = network.preprocess
+    ids = one["input_ids"]
+    special = torch.tensor([preprocess.tokenizer.get_special_tokens_mask(
+        ids[0].tolist(), already_has_special_tokens=True
+    )], device=device).bool()  # fmt: skip
+    many = {name: tensor.expand(steps, *tensor.shape[1:]) for name, tensor in one.items()}
+    shares = ((torch.arange(steps, device=device) + 0.5) / steps).view(-1, 1, 1)
+    with torch.enable_grad(), _between(network.module.get_submodule(path), shares, special) as held:
+        logits = network(many)
+        others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
+        odds = logits[:, answer] - others.logsumexp(1)
+        (gradient,) = torch.autograd.grad(odds.sum(), [held["line"]])
+    kept = held["text"].masked_fill(special.unsqueeze(-1), 0.0)
+    return (kept * gradient.mean(0, keepdim=True)).sum(-1)[0].detach().cpu()
+
+
+def embedded_at(network: Network, one: Mapping[str, Tensor]) -> str | None:
+    """Path of the module that turns token ids [1, T] into vectors [1, T, D].
+
+    That is the embedding that is given the ids themselves; where none is (a network that looks them up by
+    its own code), the first module that puts out a vector for every token.
+    """
+    ids, found = one["input_ids"], {"ids": "", "any": ""}
+
+    def note(path: str, module: nn.Module) -> Any:
+        def hook(_: Any, given: tuple[Any, ...], output: Any) -> None:
+            if not isinstance(output, Tensor) or output.shape[:2] != ids.shape or output.ndim != 3:
+                return
+            found["any"] = found["any"] or path
+            told = next((g for g in given if isinstance(g, Tensor)), None)
+            if isinstance(module, nn.Embedding) and told is not None and torch.equal(told, ids):
+                found["ids"] = found["ids"] or path
+
+        return hook
+
+    handles = [m.register_forward_hook(note(path, m)) for path, m in network.module.named_modules() if path]
+    try:
+        with torch.no_grad():
+            network(one)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found["ids"] or found["any"] or None
+
+
+@contextmanager
+def _between(module: nn.Module, shares: Tensor, special: Tensor) -> Iterator[dict[str, Tensor]]:
+    """Let a module put out points on the line from nothing to the text; special tokens stay as they are."""
+    held: dict[str, Tensor] = {}
+
+    def hook(_: Any, __: Any, output: Tensor) -> Tensor:
+        text = output[:1].detach()
+        line = torch.where(special.unsqueeze(-1), text, shares * text).requires_grad_()
+        held.update(text=text, line=line)
+        return line.clone()  # what works in place behind it may not touch a leaf
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield held
+    finally:
+        handle.remove()
+
+
+def _pieces(preprocess: TextPreprocess, text: str, weights: list[float]) -> list[tuple[str, float]]:
+    """The text cut where its tokens end, each piece with the weight of its tokens.
+
+    Tokens that share a character (bytes of an emoji) are one piece; a space belongs to the piece behind it.
+    """
+    tokenizer = preprocess.tokenizer
+    if not getattr(tokenizer, "is_fast", False):  # knows no places
+        ids = preprocess.raw([text])["input_ids"][0].tolist()
+        mask = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
+        kept = [(tokenizer.decode([i]), w) for i, w, off in zip(ids, weights, mask, strict=True) if not off]
+        return [(f" {piece}" if n else piece, weight) for n, (piece, weight) in enumerate(kept)]
+    places = tokenizer(text, truncation=True, max_length=preprocess.max_length, return_offsets_mapping=True)[
+        PLACES
+    ]
+    pieces: list[tuple[int, float]] = []  # where a piece ends, and its weight
+    for (_, end), weight in zip(places, weights, strict=True):
+        if end == 0:  # special tokens stand nowhere
+            continue
+        if pieces and end <= pieces[-1][0]:
+            pieces[-1] = (pieces[-1][0], pieces[-1][1] + weight)
+        else:
+            pieces.append((end, weight))
+    ends = [0, *(end for end, _ in pieces)]
+    cut = [(text[a:b], w) for a, b, (_, w) in zip(ends, ends[1:], pieces, strict=False)]
+    return cut + ([(text[ends[-1] :], 0.0)] if ends[-1] < len(text) else [])

@@ -1,0 +1,81 @@
+"""How far each stage went from its pretrained weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Final
+
+from tunesmith.reports.content import Moved
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tunesmith.networks.network import Network
+    from tunesmith.plan import Plan
+
+PIECE: Final = 1 << 20  # numbers that are compared at a time
+
+
+class Pretrained:
+    """The weights that a network begins with, of the stages that a plan moves.
+
+    They lie in a file without a name, which goes with the process: a second copy in memory would cost as
+    much as the network itself, and loading the network again would take seconds, and could not be done at
+    all for a person's own module. Heads begin from random numbers and are not followed, nor are buffers.
+
+    folder: on the disk that is to hold them.
+    """
+
+    def __init__(self, network: Network, plan: Plan, folder: Path) -> None:
+        self._stages = [any(phase.lrs[i] > 0 for phase in plan.phases) for i in range(len(network.stages))]
+        self._file: IO[bytes] = TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as this object)
+        for tensor in self._followed(network):
+            for piece in tensor.detach().reshape(-1).split(PIECE):
+                self._file.write(_bytes(piece))
+
+    def distances(self, network: Network) -> tuple[Moved, ...]:
+        """How far every stage is now from where it began; 0 for stages that were never unfrozen."""
+        self._file.seek(0)
+        found = []
+        parameters = dict(network.module.named_parameters())
+        for stage, trained in zip(network.stages, self._stages, strict=True):
+            gone = size = 0.0
+            for name in stage.weights if trained else ():
+                if name in parameters:
+                    more = self._compared(parameters[name])
+                    gone, size = gone + more[0], size + more[1]
+            found.append(Moved(stage.name, math.sqrt(gone / size) if size else 0.0, trained))
+        return tuple(found)
+
+    def close(self) -> None:
+        """Give the disk back."""
+        self._file.close()
+
+    def _followed(self, network: Network) -> list[nn.Parameter]:
+        parameters = dict(network.module.named_parameters())
+        return [
+            parameters[name]
+            for stage, trained in zip(network.stages, self._stages, strict=True)
+            for name in stage.weights
+            if trained and name in parameters
+        ]
+
+    def _compared(self, weight: Tensor) -> tuple[float, float]:
+        """|now - then|² and |then|² of the tensor that comes next in the file."""
+        import torch
+
+        gone = size = 0.0
+        for piece in weight.detach().reshape(-1).split(PIECE):
+            raw = bytearray(self._file.read(piece.numel() * piece.element_size()))
+            then = torch.frombuffer(raw, dtype=piece.dtype).double()
+            gone += float((piece.cpu().double() - then).square().sum())
+            size += float(then.square().sum())
+        return gone, size
+
+
+def _bytes(piece: Tensor) -> bytes:
+    import torch
+
+    return piece.cpu().contiguous().view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,65 @@
+"""Pictures as a page shows them: small, upright, and with what an answer rests on laid over them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.data.images import decode
+
+if TYPE_CHECKING:
+    from tunesmith.networks.preprocess import ImagePreprocess
+
+SIDE: Final = 160  # pixels of the longer side
+QUALITY: Final = 80
+STRENGTH: Final = 0.7  # of the colour over the warmest place
+WARM: Final = ((120, 0, 90), (255, 90, 0), (255, 235, 90))  # from cool to hot
+
+
+def small(item: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The pixels [H, W, 3] of an image, at most 160 a side, upright.
+
+    item: {"path", "bytes"} as the data hold it. Raises BadData if it cannot be decoded.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(decode(item, at_least=(SIDE, SIDE)))
+    image.thumbnail((SIDE, SIDE))
+    return np.asarray(image)
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """The bytes of a JPEG file of [H, W, 3]."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, optimize=True)
+    return file.getvalue()
+
+
+def warmed(
+    pixels: NDArray[np.uint8], heat: NDArray[np.float64], preprocess: ImagePreprocess
+) -> NDArray[np.uint8]:
+    """The picture [H, W, 3] with a heat map over the square that the network saw; outside it nothing.
+
+    heat: [h, w], 0 to 1, of any size.
+    """
+    from PIL import Image
+
+    H, W = pixels.shape[:2]
+    side = max(1, round(min(H, W) * preprocess.size / preprocess.resize))
+    top, left = (H - side) // 2, (W - side) // 2
+    grey = Image.fromarray(heat.astype(np.float32))
+    grown = np.asarray(grey.resize((side, side), Image.Resampling.BICUBIC)).clip(0, 1)
+    places = np.linspace(0, 1, len(WARM))
+    colour = np.stack([np.interp(grown, places, channel) for channel in zip(*WARM, strict=True)], -1)
+    share = STRENGTH * grown[..., None]
+    out = pixels.astype(np.float64)
+    seen = out[top : top + side, left : left + side]
+    out[top : top + side, left : left + side] = (1 - share) * seen + share * colour
+    result: NDArray[np.uint8] = out.round().astype(np.uint8)
+    return result

@@ -1,0 +1,84 @@
+"""Examples as a page shows them, with what a network's answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.data.data import Data
+from tunesmith.errors import BadData
+from tunesmith.networks.network import Network
+from tunesmith.networks.preprocess import ImagePreprocess
+from tunesmith.reports.attribution import spoken
+from tunesmith.reports.content import Shown
+from tunesmith.reports.heat import heat_map
+from tunesmith.reports.pictures import jpeg, small, warmed
+
+
+@dataclass
+class Showing:
+    """Makes Shown of examples, as far as data and network are there.
+
+    data, network: None where they are not. missing: grows by what could not be shown, and why, as a key of
+    `advice_words.MISSING`.
+    """
+
+    data: Data | None
+    network: Network | None
+    missing: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def example(self, split: str, row: int) -> Shown:
+        """An example of the data, as it is."""
+        assert self.data is not None
+        found = self.data.splits[split][row]
+        return Shown(found["id"], found["label"], **self._as_is(found["item"]))
+
+    def mistake(self, id_: str, truth: str, guess: str, probability: float, answer: int) -> Shown:
+        """A test example that was answered wrongly, with what the answer rests on.
+
+        answer: index of the guess among the network's outputs.
+        """
+        told = {"guess": guess, "probability": probability}
+        item = self._item("test", id_)
+        if item is None:
+            return Shown(id_, truth, **told)  # type: ignore[arg-type]
+        return Shown(id_, truth, **self._as_is(item), **told, **self._why(item, answer))  # type: ignore[arg-type]
+
+    def _as_is(self, item: Any) -> dict[str, Any]:
+        if not isinstance(item, Mapping):
+            return {"text": str(item)}
+        try:
+            return {"picture": jpeg(small(item))}
+        except BadData:
+            self.missing.setdefault("pictures", "unreadable")
+            return {}
+
+    def _why(self, item: Any, answer: int) -> dict[str, Any]:
+        if self.network is None:
+            return {}
+        image = isinstance(item, Mapping)
+        try:
+            why = self._heat(item, answer) if image else spoken(self.network, str(item), answer)
+        # A network of any form may stand here; that it cannot be explained must not cost the page.
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            why = None
+        return {} if why is None else {"heat" if image else "tokens": why}
+
+    def _heat(self, item: Mapping[str, Any], answer: int) -> bytes | None:
+        assert self.network is not None
+        form = self.network.preprocess
+        if not isinstance(form, ImagePreprocess):
+            return None
+        heat = heat_map(self.network, item, answer)
+        return None if heat is None else jpeg(warmed(small(item), heat, form))
+
+    def _item(self, split: str, id_: str) -> Any:
+        """An example's raw item, by its id; None without data."""
+        if self.data is None:
+            return None
+        if split not in self._places:
+            self._places[split] = {name: i for i, name in enumerate(self.data.splits[split]["id"][:])}
+        row = self._places[split].get(id_)
+        return None if row is None else self.data.splits[split][row]["item"]

@@ -1,0 +1,172 @@
+"""Runs side by side, on the same test examples."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tunesmith.errors import BadOption, BadRun
+from tunesmith.verbs.environment import prepare
+from tunesmith.verbs.report import check_lang, page_path
+
+if TYPE_CHECKING:
+    from tunesmith.reports.content import Compared, Comparison
+    from tunesmith.reports.predictions import Predictions
+    from tunesmith.runs import Run
+
+SHOWN: Final = 3  # examples that a message names
+ASIDE: Final = ("data", "out", "dry_run", "checkpoint_every", "offline", "reporter", "config", "store_limit")
+
+
+def compare(
+    runs: Sequence[str | Path | Run], *, page: str | Path | None = None, lang: str = "en"
+) -> Comparison:
+    """Scores of runs side by side, and how much better each is than the first on the same examples.
+
+    Differences are paired: both runs are drawn on the same test examples in each of 1,000 bootstrap
+    samples, so that a gap can be told from chance where the two intervals overlap.
+
+    runs: folders of two or more finished runs with the same test split; the first is what the others are
+        compared with.
+    page: write the comparison to this HTML file too.
+    lang: en or zh, of the page.
+
+    Raises BadRun where the runs were not scored on the same examples, with what differs.
+    """
+    prepare()
+    check_lang(lang)
+    path = None if page is None else page_path(page)
+    found = compared(runs)
+    if path is not None:
+        from tunesmith.files import write_whole
+        from tunesmith.reports.compare_page import compare_page
+
+        write_whole(path, compare_page(found, lang=lang))
+    return found
+
+
+def compared(runs: Sequence[str | Path | Run]) -> Comparison:
+    """The figures of a comparison."""
+    from tunesmith.reports.content import Comparison
+    from tunesmith.reports.predictions import read_predictions
+    from tunesmith.runs import Run as Opened
+
+    if isinstance(runs, str | Path | Opened) or len(runs) < 2:
+        raise BadOption("compare takes two runs or more: tunesmith compare runs/FIRST runs/SECOND.")
+    opened = [run if isinstance(run, Opened) else Opened.open(run) for run in runs]
+    for run in opened:
+        _ = run.scores  # raises for one that is unfinished
+    first = opened[0]
+    labels = _same_labels(opened)
+    predictions = [read_predictions(run.folder, "test", labels) for run in opened]
+    aligned = [
+        _aligned(mine, predictions[0], run, first) for run, mine in zip(opened, predictions, strict=True)
+    ]
+    return Comparison(
+        task=first.described["task"],
+        metric=first.scores["metric"],
+        count=len(aligned[0].ids),
+        labels=labels,
+        runs=tuple(
+            _compared(run, mine, first, aligned[0]) for run, mine in zip(opened, aligned, strict=True)
+        ),
+        differ=_differ(opened),
+    )
+
+
+def _same_labels(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The classes of all of them, in the first one's order."""
+    first = runs[0].described
+    for run in runs[1:]:
+        other = run.described
+        if other["task"] != first["task"]:
+            raise BadRun(
+                f"{run.folder} is of {other['task']} and {runs[0].folder} of {first['task']}; "
+                "only runs of one task can be compared."
+            )
+        ours, theirs = set(first["labels"]["names"]), set(other["labels"]["names"])
+        if ours != theirs:
+            apart = ", ".join(sorted(ours ^ theirs)[:SHOWN])
+            raise BadRun(
+                f"{run.folder} and {runs[0].folder} know different labels ({apart}), so they cannot be "
+                "compared; fit both on the same data."
+            )
+    return tuple(first["labels"]["names"])
+
+
+def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Predictions:
+    """The predictions in the first run's order; raises BadRun where the test examples are not the same."""
+    from tunesmith.reports.predictions import Predictions as Rows
+
+    place = {name: i for i, name in enumerate(mine.ids)}
+    lost = [name for name in first.ids if name not in place]
+    more = len(mine.ids) - (len(first.ids) - len(lost))
+    cure = "fit both with the same data, seed and split"
+    if lost or more:
+        raise BadRun(
+            f"{run.folder} was not scored on the test examples of {other.folder}: {len(lost):,} of "
+            f"{len(first.ids):,} are not among them{_named(lost)}, and {more:,} others are; {cure}."
+        )
+    order = [place[name] for name in first.ids]
+    truth = mine.truth[order]
+    apart = [name for name, a, b in zip(first.ids, truth, first.truth, strict=True) if a != b]
+    if apart:
+        raise BadRun(
+            f"{run.folder} and {other.folder} hold different labels for {len(apart):,} of their "
+            f"{len(first.ids):,} test examples{_named(apart)}; {cure}."
+        )
+    return Rows(first.ids, truth, mine.probabilities[order])
+
+
+def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> Compared:
+    from tunesmith.evaluation import Score, difference
+    from tunesmith.reports.content import Compared
+    from tunesmith.tasks import TASKS
+    from tunesmith.tasks.task import Labels
+    from tunesmith.verbs.gathering import created, rerun, shown
+
+    scores, described = run.scores["test"]["metrics"], first.described
+    labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
+    task = TASKS.load(described["task"])()
+    right, before = mine.guess == mine.truth, theirs.guess == theirs.truth
+    ours, others, truth = list(mine.probabilities), list(theirs.probabilities), list(mine.truth)
+    return Compared(
+        name=run.folder.name,
+        folder=shown(run.folder),
+        created=created(run),
+        model=run.manifest["network"],
+        strategy=run.plan.strategy,
+        epochs=run.plan.epochs,
+        seconds=run.facts.get("seconds"),
+        scores={name: Score(**score) for name, score in scores.items()},
+        gaps={
+            name: difference(task, ours, others, truth, labels, name)
+            for name in scores
+            if "/" not in name and run is not first
+        },
+        only_first=int((before & ~right).sum()),
+        only_this=int((right & ~before).sum()),
+        command=rerun(run),
+    )
+
+
+def _differ(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """The options in which runs differ, each with a value per run."""
+    asked: list[dict[str, Any]] = [run.asked for run in runs]
+    names = dict.fromkeys(name for options in asked for name in options if name not in ASIDE)
+    values = {name: tuple(_word(options.get(name)) for options in asked) for name in names}
+    return {name: told for name, told in values.items() if len(set(told)) > 1}
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _named(names: Sequence[str]) -> str:
+    return (
+        f" ({', '.join(map(shlex.quote, names[:SHOWN]))}{' …' if len(names) > SHOWN else ''})"
+        if names
+        else ""
+    )
