@@ -92,9 +92,11 @@ def outcome(folder: Path) -> str:
         "model/network.json",
         "scores.json",
         "predictions.parquet",
+        "predictions-valid.parquet",
         "plan.json",
     ):
         total.update((folder / name).read_bytes())
+    total.update(json.dumps(json.loads((folder / "facts.json").read_text())["moved"]).encode())
     for line in (folder / "history.jsonl").read_text().splitlines():
         total.update(json.dumps({k: v for k, v in json.loads(line).items() if k != "seconds"}).encode())
     return total.hexdigest()

@@ -15,7 +15,9 @@ import pytest
 
 PAGES = ("cli.md", "api.md", "data.md", "models.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "sources"}
-COMMANDS = ("fit", "resume", "evaluate", "predict", "stages", "plan", "models", "store", "demo")
+COMMANDS = (
+    "fit", "resume", "evaluate", "predict", "report", "compare", "stages", "plan", "models", "store", "demo",
+)  # fmt: skip
 
 
 def commands() -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ def draw(comparison: Comparison) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from tunesmith.verbs.options import duration
     from tunesmith.verbs.reporting import words
@@ -35,7 +36,7 @@ def draw(comparison: Comparison) -> None:
         apart = "" if run is first else f"{run.only_this} : {run.only_first}"
         time = "" if run.seconds is None else duration(run.seconds)
         scores = [str(run.scores[name]) for name in metrics]
-        table.add_row(run.name, *scores, "" if gap is None else _gap(gap), apart, time)
+        table.add_row(Text(run.name), *scores, "" if gap is None else _gap(gap), apart, time)
     console.print(f"{comparison.count:,} test examples, the same for all; 95 % intervals, differences paired")
     console.print(table)
     for name, values in comparison.differ.items():
@@ -45,4 +46,4 @@ def draw(comparison: Comparison) -> None:
 
 def _gap(gap: Score) -> str:
     outcome = "better" if gap.low > 0 else "worse" if gap.high < 0 else "not proven"
-    return f"{gap.value:+.3f} \\[{gap.low:+.3f}, {gap.high:+.3f}] {outcome}"
+    return f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {outcome}"

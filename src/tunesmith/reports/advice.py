@@ -85,9 +85,8 @@ def _split(facts: Facts) -> Iterable[Advice]:
 def _worth(facts: Facts) -> Iterable[Advice]:
     """Whether training the stages was worth it."""
     gap, metric = facts.scores["difference"], facts.scores["metric"]
-    stages = any(any(phase.lrs[:-1]) for phase in facts.plan.phases)
     told = {"metric": metric, "gap": gap["value"], "low": gap["low"], "high": gap["high"]}
-    if gap["low"] > 0 or not stages:
+    if gap["low"] > 0 or not _stages_train(facts.plan):
         return
     if gap["high"] < 0:
         peak = max(rate for phase in facts.plan.phases for rate in phase.lrs[:-1])
@@ -110,9 +109,12 @@ def _fit(facts: Facts) -> Iterable[Advice]:
         yield Advice("out_of_time", {"epochs": len(rows), "command": _again(facts, "--time-limit 1h")})
     train, valid = row.get("train_loss"), row.get("valid_loss")
     if train is not None and valid is not None and valid - train > max(FAR, 0.5 * train):
-        image = facts.takes == "image" and facts.plan.settings.augment == "none"
-        option = "--augment standard" if image else "--strategy top --unfreeze 2 --label-smoothing 0.1"
-        command = _again(facts, option, planned=not image)
+        if facts.takes == "image" and facts.plan.settings.augment == "none":
+            command = _again(facts, "--augment standard")
+        elif _stages_train(facts.plan):
+            command = _again(facts, "--strategy top --unfreeze 2 --label-smoothing 0.1", planned=True)
+        else:
+            command = _again(facts, "--label-smoothing 0.1")
         yield Advice("learned_by_heart", {"train": train, "valid": valid, "command": command})
     elif best and best[-1] == len(rows) - 1 and len(rows) > 1 and not facts.plan.phases[-1].solver:
         epochs = facts.plan.epochs
@@ -161,6 +163,10 @@ def _again(facts: Facts, options: str, *, planned: bool = False) -> str:
     if facts.data is None or (planned and facts.given):
         return ""
     return f"tunesmith fit --config {facts.run}/asked.yaml {options}"
+
+
+def _stages_train(plan: Plan) -> bool:
+    return any(any(phase.lrs[:-1]) for phase in plan.phases)
 
 
 def _score(scores: Mapping[str, Any], metric: str) -> Score:

@@ -33,7 +33,7 @@ def spoken(
     weights = attributions(network, inputs, answer, steps=steps)
     if weights is None:
         return None
-    pieces = _pieces(preprocess, text, weights.tolist())
+    pieces = pieces_of(preprocess, text, weights.tolist())
     most = max((abs(weight) for _, weight in pieces), default=0.0)
     return tuple((piece, weight / most if most else 0.0) for piece, weight in pieces)
 
@@ -118,7 +118,7 @@ def _between(module: nn.Module, shares: Tensor, special: Tensor) -> Iterator[dic
         handle.remove()
 
 
-def _pieces(preprocess: TextPreprocess, text: str, weights: list[float]) -> list[tuple[str, float]]:
+def pieces_of(preprocess: TextPreprocess, text: str, weights: list[float]) -> list[tuple[str, float]]:
     """The text cut where its tokens end, each piece with the weight of its tokens.
 
     Tokens that share a character (bytes of an emoji) are one piece; a space belongs to the piece behind it.

@@ -40,11 +40,9 @@ class Showing:
 
         answer: index of the guess among the network's outputs.
         """
-        told = {"guess": guess, "probability": probability}
         item = self._item("test", id_)
-        if item is None:
-            return Shown(id_, truth, **told)  # type: ignore[arg-type]
-        return Shown(id_, truth, **self._as_is(item), **told, **self._why(item, answer))  # type: ignore[arg-type]
+        seen = {} if item is None else {**self._as_is(item), **self._why(item, answer)}
+        return Shown(id_, truth, guess=guess, probability=probability, **seen)
 
     def _as_is(self, item: Any) -> dict[str, Any]:
         if not isinstance(item, Mapping):

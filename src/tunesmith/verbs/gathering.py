@@ -74,7 +74,7 @@ def gather(run: Run, *, data: Any = None) -> Content:
         advice=advise(
             Facts(
                 run=shlex.quote(shown(run.folder)),
-                data=None if _in_memory(asked) else shlex.quote(str(asked["data"])),
+                data=None if _in_memory(asked) else shlex.quote(str(asked.get("data"))),
                 takes=task.takes,
                 labels=labels,
                 counts=learned,
@@ -104,7 +104,7 @@ def _read(
     run: Run, asked: Mapping[str, Any], manifest: Mapping[str, Any], given: Any, missing: dict[str, str]
 ) -> Data | None:
     """The data again, if they are those that the run learned from."""
-    source = asked["data"] if given is None else given
+    source = asked.get("data") if given is None else given
     if given is None and _in_memory(asked):
         missing["pictures"] = "data_in_memory"
         return None

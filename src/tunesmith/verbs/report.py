@@ -43,6 +43,7 @@ def report(
     from tunesmith.verbs.gathering import gather
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
+    prepare(offline=bool(opened.asked.get("offline")))  # the data are read again as they were then
     path = opened.folder / "report.html" if out is None else page_path(out)
     write_whole(path, run_page(gather(opened, data=data), lang=lang))
     if open:

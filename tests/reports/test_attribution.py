@@ -1,0 +1,184 @@
+"""Integrated gradients find a word that was planted, and add up to what they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import tunesmith as ts
+from tunesmith.reports.attribution import attributions, embedded_at, pieces_of, spoken
+
+FILLERS = ["the", "a", "of", "to", "and", "in", "is", "on", "that", "with", "for", "as", "it", "at", "by"]
+PLANTED = ("zebra", "camel")  # in texts of class 0, and of class 1
+
+
+def texts(count: int, seed: int) -> list[tuple[str, int]]:
+    """Eight words each, one of them planted at a drawn place; the rest tells nothing."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i in range(count):
+        words = random.choice(FILLERS, 8).tolist()
+        words[random.integers(8)] = PLANTED[i % 2]
+        found.append((" ".join(words), i % 2))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT whose tokens are words; a word of two pieces among them."""
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    place = tmp_path_factory.mktemp("words")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {t: i for i, t in enumerate([*special, *FILLERS, "zeb", "##ra", "camel"])}
+    raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=raw, model_max_length=32, pad_token="[PAD]", unk_token="[UNK]",
+        cls_token="[CLS]", sep_token="[SEP]", model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(place)  # fmt: skip
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=34,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(place)
+    return place
+
+
+def loaded(folder: Path) -> ts.Network:
+    torch.manual_seed(0)
+    return ts.load(f"hf/{folder}", ts.Want("text-classification", 2))
+
+
+@pytest.fixture(scope="module")
+def network(folder: Path) -> ts.Network:
+    """It learned which word belongs to which class."""
+    made = loaded(folder)
+    optimizer = torch.optim.Adam(made.module.parameters(), 3e-3)
+    made.module.train()
+    for step in range(40):
+        pairs = texts(32, step)
+        inputs = made.preprocess.raw([text for text, _ in pairs])
+        loss = nn.functional.cross_entropy(made(inputs), torch.tensor([label for _, label in pairs]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    made.module.eval()
+    assert loss.item() < 0.1
+    return made
+
+
+def first_word(network: ts.Network, text: str, answer: int) -> str:
+    """The word with the largest weight, its pieces added up."""
+    said = spoken(network, text, answer)
+    assert said is not None
+    words: dict[int, float] = {}
+    place = 0
+    for piece, weight in said:
+        start = place + len(piece) - len(piece.lstrip())
+        words[text[:start].count(" ")] = words.get(text[:start].count(" "), 0.0) + weight
+        place += len(piece)
+    return text.split(" ")[max(words, key=lambda i: words[i])]
+
+
+def test_the_planted_word_has_the_largest_weight(network: ts.Network) -> None:
+    pairs = texts(20, 100)
+    assert [first_word(network, text, label) for text, label in pairs] == [PLANTED[y] for _, y in pairs]
+
+
+def test_a_network_that_learned_nothing_rests_on_other_words(folder: Path) -> None:
+    """The control: if any network's largest weight were the planted word's, the test above would be blind."""
+    untrained, pairs = loaded(folder), texts(20, 100)
+    found = [first_word(untrained, text, label) == PLANTED[label] for text, label in pairs]
+    assert sum(found) < 15
+
+
+def test_the_word_speaks_against_the_other_class(network: ts.Network) -> None:
+    for text, label in texts(4, 200):
+        said = spoken(network, text, 1 - label)
+        assert said is not None
+        assert min(said, key=lambda pair: pair[1])[0].strip() in ("zeb", "ra", "camel")
+        assert min(weight for _, weight in said) == -1
+
+
+def odds(network: ts.Network, inputs: dict[str, torch.Tensor], *, empty: bool) -> float:
+    """Log odds of class 0; `empty`: with zero vectors in the place of the words."""
+    path = embedded_at(network, inputs)
+    assert path is not None
+    keep = torch.isin(inputs["input_ids"], torch.tensor([2, 3]))
+
+    def silence(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
+        return torch.where(keep.unsqueeze(-1), output, 0 * output) if empty else output
+
+    handle = network.module.get_submodule(path).register_forward_hook(silence)
+    with torch.no_grad():
+        logits = network(inputs)[0]
+    handle.remove()
+    return float(logits[0] - logits[1])
+
+
+def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
+    """Completeness, the axiom that makes the method; one step alone does not reach it."""
+    worst = {16: 0.0, 1: 0.0}
+    for text, _ in texts(6, 300):
+        inputs = dict(network.preprocess.raw([text]))
+        change = odds(network, inputs, empty=False) - odds(network, inputs, empty=True)
+        for steps in worst:
+            summed = attributions(network, inputs, 0, steps=steps)
+            assert summed is not None
+            worst[steps] = max(worst[steps], abs(float(summed.sum()) - change) / abs(change))
+    assert worst[16] < 0.1
+    assert worst[1] > 2 * worst[16]  # the control
+
+
+def test_pieces_are_the_text_again(network: ts.Network) -> None:
+    text = "  the zebra  is,\n on a camel at " + "of the " * 40 + "end"
+    said = spoken(network, text, 0)
+    assert said is not None
+    assert "".join(piece for piece, _ in said) == text
+    assert said[-1][1] == 0  # what lies behind the window was not read
+    assert max(abs(weight) for _, weight in said) == 1
+
+
+def test_bytes_of_one_sign_are_one_piece() -> None:
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(["a"], trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="a")
+    text = "a 好🙂!"
+    count = len(tokenizer(text)["input_ids"])
+    assert count == 2 + 3 + 4 + 1
+    pieces = pieces_of(ts.TextPreprocess(tokenizer, 64), text, [1.0] * count)
+    assert "".join(piece for piece, _ in pieces) == text
+    assert dict(pieces) == {"a": 1, " ": 1, "好": 3, "🙂": 4, "!": 1}
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "distilbert"])
+def test_networks_of_every_kind_tell_what_they_rest_on(kind: str, tiny_text: Callable[[str], Path]) -> None:
+    made = ts.load(f"hf/{tiny_text(kind)}", ts.Want("text-classification", 3))
+    for weight in made.module.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    said = spoken(made, "warm and dull", 1)
+    assert said is not None
+    assert "".join(piece for piece, _ in said) == "warm and dull"
+    assert max(abs(weight) for _, weight in said) == 1
+    assert not any(m._forward_hooks for m in made.module.modules())
+
+
+def test_an_empty_text_rests_on_nothing(network: ts.Network) -> None:
+    assert spoken(network, "  ", 0) is None
