@@ -11,20 +11,22 @@ import torch
 from torch import nn
 
 import tunesmith as ts
-from tunesmith.reports.attribution import attributions, embedded_at, pieces_of, spoken
+from tunesmith.reports.attribution import attributions, masked, pieces_of, spoken
 
 FILLERS = ["the", "a", "of", "to", "and", "in", "is", "on", "that", "with", "for", "as", "it", "at", "by"]
-PLANTED = ("zebra", "camel")  # in texts of class 0, and of class 1
+# In texts of class 0, of class 1, and of neither. Two tokens each: a text's length must tell nothing.
+PLANTED = ("zebra", "camel", "lemur")
+TARGETS = torch.tensor([[1, 0], [0, 1], [0.5, 0.5]])
 
 
-def texts(count: int, seed: int) -> list[tuple[str, int]]:
+def texts(count: int, seed: int, classes: int = 2) -> list[tuple[str, int]]:
     """Eight words each, one of them planted at a drawn place; the rest tells nothing."""
     random = np.random.default_rng(seed)
     found = []
     for i in range(count):
         words = random.choice(FILLERS, 8).tolist()
-        words[random.integers(8)] = PLANTED[i % 2]
-        found.append((" ".join(words), i % 2))
+        words[random.integers(8)] = PLANTED[i % classes]
+        found.append((" ".join(words), i % classes))
     return found
 
 
@@ -36,7 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     place = tmp_path_factory.mktemp("words")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {t: i for i, t in enumerate([*special, *FILLERS, "zeb", "##ra", "camel"])}
+    vocabulary = {
+        t: i for i, t in enumerate([*special, *FILLERS, "zeb", "##ra", "cam", "##el", "lem", "##ur"])
+    }
     raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
     raw.post_processor = processors.TemplateProcessing(
@@ -62,19 +66,28 @@ def loaded(folder: Path) -> ts.Network:
 
 @pytest.fixture(scope="module")
 def network(folder: Path) -> ts.Network:
-    """It learned which word belongs to which class."""
+    """It learned which word belongs to which class, and that unknown words tell nothing.
+
+    As pretrained networks have met masks; without, what it makes of a masked text is chance.
+    """
+    random = np.random.default_rng(2)
     made = loaded(folder)
     optimizer = torch.optim.Adam(made.module.parameters(), 3e-3)
     made.module.train()
-    for step in range(40):
-        pairs = texts(32, step)
-        inputs = made.preprocess.raw([text for text, _ in pairs])
-        loss = nn.functional.cross_entropy(made(inputs), torch.tensor([label for _, label in pairs]))
+    for step in range(120):
+        pairs = texts(30, step, classes=3)
+        hidden = [
+            " ".join(w if w in PLANTED or random.random() < i / 30 else "?" for w in text.split())
+            for i, (text, _) in enumerate(pairs)
+        ]
+        loss = nn.functional.cross_entropy(
+            made(made.preprocess.raw(hidden)), TARGETS[[label for _, label in pairs]]
+        )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     made.module.eval()
-    assert loss.item() < 0.1
+    assert loss.item() < 0.3  # 0.23 is the least: a third of the texts has no answer
     return made
 
 
@@ -107,37 +120,29 @@ def test_the_word_speaks_against_the_other_class(network: ts.Network) -> None:
     for text, label in texts(4, 200):
         said = spoken(network, text, 1 - label)
         assert said is not None
-        assert min(said, key=lambda pair: pair[1])[0].strip() in ("zeb", "ra", "camel")
+        assert min(said, key=lambda pair: pair[1])[0].strip() in ("zeb", "ra", "cam", "el")
         assert min(weight for _, weight in said) == -1
 
 
-def odds(network: ts.Network, inputs: dict[str, torch.Tensor], *, empty: bool) -> float:
-    """Log odds of class 0; `empty`: with zero vectors in the place of the words."""
-    path = embedded_at(network, inputs)
-    assert path is not None
-    keep = torch.isin(inputs["input_ids"], torch.tensor([2, 3]))
-
-    def silence(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
-        return torch.where(keep.unsqueeze(-1), output, 0 * output) if empty else output
-
-    handle = network.module.get_submodule(path).register_forward_hook(silence)
+def odds(network: ts.Network, inputs: dict[str, torch.Tensor]) -> float:
+    """Log odds of class 0."""
     with torch.no_grad():
         logits = network(inputs)[0]
-    handle.remove()
     return float(logits[0] - logits[1])
 
 
 def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
     """Completeness, the axiom that makes the method; one step alone does not reach it."""
-    worst = {16: 0.0, 1: 0.0}
+    worst = {1: 0.0, 16: 0.0, 128: 0.0}
     for text, _ in texts(6, 300):
         inputs = dict(network.preprocess.raw([text]))
-        change = odds(network, inputs, empty=False) - odds(network, inputs, empty=True)
+        change = odds(network, inputs) - odds(network, masked(network, inputs))
         for steps in worst:
             summed = attributions(network, inputs, 0, steps=steps)
             assert summed is not None
             worst[steps] = max(worst[steps], abs(float(summed.sum()) - change) / abs(change))
-    assert worst[16] < 0.1
+    assert worst[128] < 0.02
+    assert worst[16] < 0.2  # this network is as sure as can be; the pretrained ones have smoother ways
     assert worst[1] > 2 * worst[16]  # the control
 
 

@@ -19,6 +19,7 @@ from tunesmith.reports.pictures import SIDE, jpeg, small, warmed
 
 PLACES = ((0, 0), (0, 24), (24, 0), (24, 24))  # where a square may lie: the corners, in pixels
 SQUARE = 8
+TARGETS = torch.tensor([[1, 0], [0, 1], [0.5, 0.5]])  # of red, green and blue
 
 
 class Convolutional(nn.Module):
@@ -55,7 +56,7 @@ class Block(nn.Module):
         """[B, T, D]."""
         normed = self.norm(x)
         x = x + self.attend(normed, normed, normed)[0]
-        return x + self.think(self.more(x))
+        return x + self.think(self.more(x))  # type: ignore[no-any-return]
 
 
 class Tokens(nn.Module):
@@ -80,7 +81,7 @@ class Tokens(nn.Module):
 
 
 def planted(random: np.random.Generator, colour: int, place: tuple[int, int]) -> np.ndarray:
-    """Grey noise with a bright square: red is class 0, green class 1."""
+    """Grey noise with a bright square: red is class 0, green class 1, blue neither."""
     pixels = random.integers(90, 140, (32, 32, 3), dtype=np.uint8)
     top, left = place
     pixels[top : top + SQUARE, left : left + SQUARE] = 30
@@ -94,28 +95,31 @@ def item(pixels: np.ndarray) -> dict[str, Any]:
     return {"path": None, "bytes": file.getvalue()}
 
 
-def trained(module: nn.Module, steps: int) -> ts.Network:
-    """The module, after it learned to tell red squares from green ones."""
+def trained(module: nn.Module, steps: int, lr: float) -> ts.Network:
+    """The module, after it learned to tell red squares from green ones.
+
+    A third of the squares is blue and has no answer: otherwise green could be where there is no red.
+    """
     network = ts.network(module, example=torch.zeros(1, 3, 32, 32))
     random = np.random.default_rng(1)
-    optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(module.parameters(), lr)
     module.train()
     for _ in range(steps):
-        classes = random.integers(0, 2, 32)
-        images = np.stack([planted(random, c, PLACES[random.integers(4)]) for c in classes])
+        colours = np.arange(33) % 3
+        images = np.stack([planted(random, c, PLACES[random.integers(4)]) for c in colours.tolist()])
         ready = network.preprocess.ready(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
-        loss = nn.functional.cross_entropy(module(ready), torch.from_numpy(classes))
+        loss = nn.functional.cross_entropy(module(ready), TARGETS[colours])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    assert loss.item() < 0.1  # what has learned nothing rests on nothing
+    assert loss.item() < 0.3  # 0.23 is the least; what has learned nothing rests on nothing
     return network
 
 
 @pytest.fixture(scope="module", params=["maps", "tokens"])
 def network(request: pytest.FixtureRequest) -> ts.Network:
     torch.manual_seed(0)
-    return trained(Convolutional(), 40) if request.param == "maps" else trained(Tokens(), 80)
+    return trained(Convolutional(), 80, 1e-2) if request.param == "maps" else trained(Tokens(), 100, 3e-3)
 
 
 def share(heat: np.ndarray, place: tuple[int, int]) -> float:

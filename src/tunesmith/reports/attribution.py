@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from tunesmith.networks.preprocess import TextPreprocess
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
-STEPS = 16  # between no text and the text
+STEPS = 16  # between a text that says nothing and the text
 PLACES = "offset_mapping"
 
 
@@ -44,10 +45,12 @@ def attributions(
     """What each token adds to the log odds of a class: [T], special tokens 0.
 
     Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) of log p / (1 - p) along the
-    straight line from a text whose tokens are zero vectors, by the midpoint rule; special tokens stand.
-    The sum is the log odds of the text less those of the empty one, but for the rule's error.
+    straight line from a text of nothing but mask tokens (unknown or padding ones where a tokenizer has none)
+    to this one; special tokens stand. Zero vectors, the paper's beginning for texts, are never met in
+    training: the LayerNorm behind the embedding blows them up, and 16 steps missed most of the change.
+    The sum is the log odds of the text less those of the masked one, but for the rule's error.
 
-    inputs: token tensors [1, T] as the preprocessing makes them.
+    inputs: token tensors [1, T] as the preprocessing makes them. steps: points of Gauss's rule.
     """
     device = next(network.module.parameters()).device
     one = {name: tensor.to(device) for name, tensor in inputs.items()}
@@ -55,20 +58,38 @@ def attributions(
     path = embedded_at(network, one)
     if path is None:
         return None
-    preprocess: Any = network.preprocess
-    ids = one["input_ids"]
-    special = torch.tensor([preprocess.tokenizer.get_special_tokens_mask(
-        ids[0].tolist(), already_has_special_tokens=True
-    )], device=device).bool()  # fmt: skip
+    text, nothing = embedded(network, one, path), embedded(network, masked(network, one), path)
     many = {name: tensor.expand(steps, *tensor.shape[1:]) for name, tensor in one.items()}
-    shares = ((torch.arange(steps, device=device) + 0.5) / steps).view(-1, 1, 1)
-    with torch.enable_grad(), _between(network.module.get_submodule(path), shares, special) as held:
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    shares = torch.from_numpy((points + 1) / 2).to(text).view(-1, 1, 1)
+    line = (nothing + shares * (text - nothing)).requires_grad_()
+    # A copy: what works in place behind it may not touch a leaf.
+    with torch.enable_grad(), _hooked(network, path, lambda _: line.clone()):
         logits = network(many)
         others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
         odds = logits[:, answer] - others.logsumexp(1)
-        (gradient,) = torch.autograd.grad(odds.sum(), [held["line"]])
-    kept = held["text"].masked_fill(special.unsqueeze(-1), 0.0)
-    return (kept * gradient.mean(0, keepdim=True)).sum(-1)[0].detach().cpu()
+        (gradient,) = torch.autograd.grad(odds.sum(), [line])
+    mean = (torch.from_numpy(weights / 2).to(text).view(-1, 1, 1) * gradient).sum(0, keepdim=True)
+    return ((text - nothing) * mean).sum(-1)[0].cpu()
+
+
+def masked(network: Network, one: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The token tensors [1, T] of a text that says nothing: of the same length, its special tokens kept."""
+    preprocess: Any = network.preprocess
+    tokenizer, ids = preprocess.tokenizer, one["input_ids"]
+    known = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
+    silent = next(token for token in known if token is not None)
+    told = tokenizer.get_special_tokens_mask(ids[0].tolist(), already_has_special_tokens=True)
+    special = torch.tensor([told], device=ids.device).bool()
+    return {**one, "input_ids": torch.where(special, ids, torch.full_like(ids, silent))}
+
+
+def embedded(network: Network, one: Mapping[str, Tensor], path: str) -> Tensor:
+    """The vectors [1, T, D] that the module at `path` puts out."""
+    seen: list[Tensor] = []
+    with torch.no_grad(), _hooked(network, path, lambda output: seen.append(output.clone())):
+        network(one)
+    return seen[0]
 
 
 def embedded_at(network: Network, one: Mapping[str, Tensor]) -> str | None:
@@ -101,19 +122,12 @@ def embedded_at(network: Network, one: Mapping[str, Tensor]) -> str | None:
 
 
 @contextmanager
-def _between(module: nn.Module, shares: Tensor, special: Tensor) -> Iterator[dict[str, Tensor]]:
-    """Let a module put out points on the line from nothing to the text; special tokens stay as they are."""
-    held: dict[str, Tensor] = {}
-
-    def hook(_: Any, __: Any, output: Tensor) -> Tensor:
-        text = output[:1].detach()
-        line = torch.where(special.unsqueeze(-1), text, shares * text).requires_grad_()
-        held.update(text=text, line=line)
-        return line.clone()  # what works in place behind it may not touch a leaf
-
-    handle = module.register_forward_hook(hook)
+def _hooked(network: Network, path: str, change: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    """While it lasts, what a module puts out is what `change` makes of it; None: as it is."""
+    module = network.module.get_submodule(path)
+    handle = module.register_forward_hook(lambda _, __, output: change(output))
     try:
-        yield held
+        yield
     finally:
         handle.remove()
 

@@ -65,7 +65,7 @@ def temperature(probabilities: Floats, truth: NDArray[np.int64]) -> float:
 
     probabilities: [N, K]; their logarithms are logits, up to a number that softmax does not see.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
     rows = np.arange(len(truth))
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Final
 
+import torch
+from torch import Tensor
+
 from tunesmith.reports.content import Moved
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from tunesmith.networks.network import Network
     from tunesmith.plan import Plan
@@ -32,8 +36,8 @@ class Pretrained:
         self._stages = [any(phase.lrs[i] > 0 for phase in plan.phases) for i in range(len(network.stages))]
         self._file: IO[bytes] = TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as this object)
         for tensor in self._followed(network):
-            for piece in tensor.detach().reshape(-1).split(PIECE):
-                self._file.write(_bytes(piece))
+            for piece in _pieces(tensor):
+                self._file.write(piece.view(torch.uint8).numpy().tobytes())
 
     def distances(self, network: Network) -> tuple[Moved, ...]:
         """How far every stage is now from where it began; 0 for stages that were never unfrozen."""
@@ -64,18 +68,16 @@ class Pretrained:
 
     def _compared(self, weight: Tensor) -> tuple[float, float]:
         """|now - then|² and |then|² of the tensor that comes next in the file."""
-        import torch
-
         gone = size = 0.0
-        for piece in weight.detach().reshape(-1).split(PIECE):
+        for piece in _pieces(weight):
             raw = bytearray(self._file.read(piece.numel() * piece.element_size()))
             then = torch.frombuffer(raw, dtype=piece.dtype).double()
-            gone += float((piece.cpu().double() - then).square().sum())
+            gone += float((piece.double() - then).square().sum())
             size += float(then.square().sum())
         return gone, size
 
 
-def _bytes(piece: Tensor) -> bytes:
-    import torch
-
-    return piece.cpu().contiguous().view(torch.uint8).numpy().tobytes()
+def _pieces(weight: Tensor) -> Iterator[Tensor]:
+    """A tensor's numbers in order, on the CPU, so many at a time."""
+    for piece in torch.split(weight.detach().reshape(-1), PIECE):
+        yield piece.cpu().contiguous()

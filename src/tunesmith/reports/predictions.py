@@ -28,7 +28,8 @@ class Predictions:
     @property
     def guess(self) -> NDArray[np.int64]:
         """The likeliest class of each [N]."""
-        return self.probabilities.argmax(1)
+        best: NDArray[np.int64] = self.probabilities.argmax(1)
+        return best
 
 
 def read_predictions(folder: Path, split: str, labels: Sequence[str]) -> Predictions:

@@ -105,7 +105,7 @@ def _read(
 ) -> Data | None:
     """The data again, if they are those that the run learned from."""
     source = asked.get("data") if given is None else given
-    if given is None and _in_memory(asked):
+    if str(source).startswith(IN_MEMORY):
         missing["pictures"] = "data_in_memory"
         return None
     task = TASKS.load(run.described["task"])()

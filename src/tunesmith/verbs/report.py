@@ -38,14 +38,16 @@ def report(
     prepare()
     check_lang(lang)
     from tunesmith.files import write_whole
-    from tunesmith.reports.page import run_page
     from tunesmith.runs import Run as Opened
     from tunesmith.verbs.gathering import gather
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
     prepare(offline=bool(opened.asked.get("offline")))  # the data are read again as they were then
     path = opened.folder / "report.html" if out is None else page_path(out)
-    write_whole(path, run_page(gather(opened, data=data), lang=lang))
+    content = gather(opened, data=data)
+    from tunesmith.reports.page import run_page
+
+    write_whole(path, run_page(content, lang=lang))
     if open:
         import webbrowser
 
