@@ -1,0 +1,148 @@
+"""Mutated inputs over everything that reads files: 0 tracebacks, hangs, growth, code run, noise.
+
+`python bench/hostile.py` reads 20,000 of them and writes bench/results/hostile.json; `--count`, `--readers`
+and `--seed` ask for others, `--keep FOLDER` keeps every input that was found, `--show READER NUMBER` lays one
+out in that folder to look at. A hang is 2 seconds of the processor, or 60 of waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inputs import drawn
+from readers import CONTROLS, READERS
+from watching import GROWTH, HANG, lay
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results" / "hostile.json"
+FINE = ("read", "refused")
+FAULTS = ("traceback", "hang", "memory", "code", "noise", "crash")
+PATIENCE = 60  # seconds without a word from the process, counted one by one so that a pause is one
+
+
+def fuzzed(name: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """A row for every input: number, outcome, words, seconds of the processor, growth in bytes."""
+    done = 0
+    with tempfile.TemporaryDirectory(prefix="hostile-") as scratch:
+        folder = Path(scratch)
+        while done < count:
+            process = _started(name, done, count, seed, folder)
+            for row in _rows(process):
+                done = row["number"] + 1
+                yield row
+            code = process.wait()
+            if done < count:
+                kind = "hang" if -code in (signal.SIGPROF, signal.SIGKILL) else "crash"
+                said = folder / "said.txt"
+                words = said.read_text(errors="replace")[-1500:] if said.exists() else ""
+                yield {
+                    "number": done,
+                    "outcome": kind,
+                    "words": words,
+                    "seconds": HANG,
+                    "grown": 0,
+                    "code": code,
+                }
+                done += 1
+
+
+def _started(name: str, start: int, stop: int, seed: int, folder: Path) -> subprocess.Popen[bytes]:
+    script = Path(__file__).with_name("watching.py")
+    command = [sys.executable, str(script), name, str(start), str(stop), str(seed), str(folder)]
+    quiet = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **quiet})
+
+
+def _rows(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    assert process.stdout is not None
+    with process.stdout as stream:
+        waited, rest = 0, b""
+        while waited < PATIENCE:
+            if not select.select([stream], [], [], 1.0)[0]:
+                waited += 1
+                continue
+            piece = os.read(stream.fileno(), 1 << 16)
+            if not piece:
+                return
+            waited = 0
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from map(json.loads, whole)
+        process.kill()
+
+
+def total(name: str, count: int, seed: int, keep: Path | None) -> dict[str, Any]:
+    """The counts of one reader, and what was found."""
+    outcomes: Counter[str] = Counter()
+    found, slowest, most = [], 0.0, 0
+    for row in fuzzed(name, count, seed):
+        outcomes[row["outcome"]] += 1
+        slowest, most = max(slowest, row["seconds"]), max(most, row["grown"])
+        if row["outcome"] in FAULTS:
+            found.append({key: row[key] for key in ("number", "outcome", "words")})
+            if keep is not None:
+                lay(
+                    drawn({**READERS, **CONTROLS}[name], seed, row["number"]),
+                    keep / f"{name}-{row['number']}",
+                )
+    return {
+        "inputs": sum(outcomes.values()),
+        **{kind: outcomes[kind] for kind in (*FINE, *FAULTS)},
+        "slowest_seconds": round(slowest, 3),
+        "most_growth_mib": round(most / 2**20, 1),
+        "found": found,
+    }
+
+
+def main() -> None:
+    """Read the arguments, fuzz, write the results; exit code 1 if anything was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000, help="inputs over all readers")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--readers", nargs="*", default=list(READERS), choices=[*READERS, *CONTROLS])
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--show", nargs=2, metavar=("READER", "NUMBER"))
+    asked = parser.parse_args()
+    if asked.show:
+        reader, number = asked.show
+        print(lay(drawn(READERS[reader], asked.seed, int(number)), (asked.keep or Path("shown")).resolve()))
+        return
+    began, rows = time.time(), {}
+    each, more = divmod(asked.count, len(asked.readers))
+    for place, name in enumerate(asked.readers):
+        rows[name] = total(name, each + (place < more), asked.seed, asked.keep)
+        shown = {key: value for key, value in rows[name].items() if key != "found"}
+        print(f"{name:<22} {json.dumps(shown)}", flush=True)
+        for fault in rows[name]["found"][:5]:
+            print(f"   {fault['number']} {fault['outcome']}: {fault['words'][-700:]}", flush=True)
+    sums = {kind: sum(row[kind] for row in rows.values()) for kind in ("inputs", *FINE, *FAULTS)}
+    content = {
+        "command": "python bench/hostile.py" + ("" if asked.count == 20_000 else f" --count {asked.count}"),
+        "limits": {"hang_seconds": HANG, "growth_mib": GROWTH // 2**20},
+        "machine": {"python": platform.python_version(), "system": platform.system(), "cpus": os.cpu_count()},
+        "seed": asked.seed,
+        "minutes": round((time.time() - began) / 60, 1),
+        "all": sums,
+        "readers": rows,
+    }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(sums))
+    sys.exit(any(sums[kind] for kind in FAULTS))
+
+
+if __name__ == "__main__":
+    main()
