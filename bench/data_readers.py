@@ -146,7 +146,7 @@ def text_folders(random: Random) -> Sample:
 
 def _rows(random: Random) -> list[tuple[str, str]]:
     words = ("good", "bad, really", 'a "quoted" one', "two\nlines", "naïve", "日本語", "", "=1+1", "x" * 50)
-    return [(" ".join(random.choices(words, k=3)), random.choice("ab")) for _ in range(12)]
+    return [(f"{i} " + " ".join(random.choices(words, k=3)), "ab"[i % 2]) for i in range(12)]
 
 
 def csv_table(random: Random) -> Sample:
@@ -156,7 +156,7 @@ def csv_table(random: Random) -> Sample:
     file = io.StringIO()
     writer = csv.writer(file, delimiter=random.choice(",,;\t"), lineterminator=random.choice(("\n", "\r\n")))
     writer.writerows([("text", "label"), *_rows(random)])
-    encoding = random.choice(("utf-8", "utf-8", "utf-8-sig", "latin-1", "gb18030", "utf-16"))
+    encoding = random.choice(("utf-8",) * 8 + ("utf-8-sig", "latin-1", "gb18030", "utf-16"))
     return Sample({"a.csv": file.getvalue().encode(encoding, "replace")}, "a.csv")
 
 
@@ -170,7 +170,8 @@ def tsv_table(random: Random) -> Sample:
 
 def jsonl_table(random: Random) -> Sample:
     """One object a line."""
-    lines = (json.dumps({"text": t, "label": random.choice((lab, 1, 2.0))}) for t, lab in _rows(random))
+    number = random.choice(({}, {"a": 1, "b": 2.0}))
+    lines = (json.dumps({"text": text, "label": number.get(label, label)}) for text, label in _rows(random))
     return Sample({"a.jsonl": "\n".join(lines).encode()}, "a.jsonl")
 
 

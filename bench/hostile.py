@@ -2,7 +2,7 @@
 
 `python bench/hostile.py` reads 20,000 of them and writes bench/results/hostile.json; `--count`, `--readers`
 and `--seed` ask for others, `--keep FOLDER` keeps every input that was found, `--show READER NUMBER` lays one
-out in that folder to look at. A hang is 2 seconds of the processor, or 60 of waiting.
+out in that folder to look at. A hang is 2 seconds of the processor, or 60 of waiting, twice.
 """
 
 from __future__ import annotations
@@ -33,61 +33,76 @@ FAULTS = ("traceback", "hang", "memory", "code", "noise", "crash")
 PATIENCE = 60  # seconds without a word from the process, counted one by one so that a pause is one
 
 
-def fuzzed(name: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row for every input: number, outcome, words, seconds of the processor, growth in bytes."""
-    done = 0
-    with tempfile.TemporaryDirectory(prefix="hostile-") as scratch:
-        folder = Path(scratch)
-        while done < count:
-            process = _started(name, done, count, seed, folder)
-            for row in _rows(process):
-                done = row["number"] + 1
+class Nursery:
+    """A process that forks those that read; see bench/watching.py."""
+
+    def __init__(self) -> None:
+        quiet = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("watching.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **quiet},
+        )
+
+    def rows(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        """What a child says of its inputs, and at last its exit code."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asked).encode() + b"\n")
+        self.process.stdin.flush()
+        stream, child, waited, rest = self.process.stdout.fileno(), 0, 0, b""
+        while True:
+            if not select.select([stream], [], [], 1.0)[0]:
+                waited += 1
+                if waited == PATIENCE and child:
+                    os.kill(child, signal.SIGKILL)
+                continue
+            waited, piece = 0, os.read(stream, 1 << 16)
+            if not piece:
+                raise SystemExit("bench/watching.py ended; run it alone to see why")
+            *whole, rest = (rest + piece).split(b"\n")
+            for row in map(json.loads, whole):
+                child = row.get("child", child)
                 yield row
-            code = process.wait()
+                if "exit" in row:
+                    return
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def fuzzed(nursery: Nursery, name: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """A row for every input: number, outcome, words, seconds of the processor, growth in bytes."""
+    done, code, again = 0, 0, -1
+    with tempfile.TemporaryDirectory(prefix="hostile-") as scratch:
+        while done < count:
+            for row in nursery.rows(reader=name, start=done, stop=count, seed=seed, folder=scratch):
+                code = row.get("exit", code)
+                if "number" in row:
+                    done = row["number"] + 1
+                    yield row
             if done < count:
+                if done != again:  # on a machine that swaps, the first try may have waited for memory
+                    again = done
+                    continue
                 kind = "hang" if -code in (signal.SIGPROF, signal.SIGKILL) else "crash"
-                said = folder / "said.txt"
-                words = said.read_text(errors="replace")[-1500:] if said.exists() else ""
-                yield {
-                    "number": done,
-                    "outcome": kind,
-                    "words": words,
-                    "seconds": HANG,
-                    "grown": 0,
-                    "code": code,
-                }
+                said = Path(scratch) / "said.txt"
+                words = f"exit code {code}; " + (
+                    said.read_text(errors="replace")[-1500:] if said.exists() else ""
+                )
+                yield {"number": done, "outcome": kind, "words": words, "seconds": HANG, "grown": 0}
                 done += 1
 
 
-def _started(name: str, start: int, stop: int, seed: int, folder: Path) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("watching.py")
-    command = [sys.executable, str(script), name, str(start), str(stop), str(seed), str(folder)]
-    quiet = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **quiet})
-
-
-def _rows(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-    assert process.stdout is not None
-    with process.stdout as stream:
-        waited, rest = 0, b""
-        while waited < PATIENCE:
-            if not select.select([stream], [], [], 1.0)[0]:
-                waited += 1
-                continue
-            piece = os.read(stream.fileno(), 1 << 16)
-            if not piece:
-                return
-            waited = 0
-            *whole, rest = (rest + piece).split(b"\n")
-            yield from map(json.loads, whole)
-        process.kill()
-
-
-def total(name: str, count: int, seed: int, keep: Path | None) -> dict[str, Any]:
+def total(nursery: Nursery, name: str, count: int, seed: int, keep: Path | None) -> dict[str, Any]:
     """The counts of one reader, and what was found."""
     outcomes: Counter[str] = Counter()
     found, slowest, most = [], 0.0, 0
-    for row in fuzzed(name, count, seed):
+    for row in fuzzed(nursery, name, count, seed):
         outcomes[row["outcome"]] += 1
         slowest, most = max(slowest, row["seconds"]), max(most, row["grown"])
         if row["outcome"] in FAULTS:
@@ -120,14 +135,15 @@ def main() -> None:
         reader, number = asked.show
         print(lay(drawn(READERS[reader], asked.seed, int(number)), (asked.keep or Path("shown")).resolve()))
         return
-    began, rows = time.time(), {}
+    began, rows, nursery = time.time(), {}, Nursery()
     each, more = divmod(asked.count, len(asked.readers))
     for place, name in enumerate(asked.readers):
-        rows[name] = total(name, each + (place < more), asked.seed, asked.keep)
+        rows[name] = total(nursery, name, each + (place < more), asked.seed, asked.keep)
         shown = {key: value for key, value in rows[name].items() if key != "found"}
         print(f"{name:<22} {json.dumps(shown)}", flush=True)
         for fault in rows[name]["found"][:5]:
             print(f"   {fault['number']} {fault['outcome']}: {fault['words'][-700:]}", flush=True)
+    nursery.close()
     sums = {kind: sum(row[kind] for row in rows.values()) for kind in ("inputs", *FINE, *FAULTS)}
     content = {
         "command": "python bench/hostile.py" + ("" if asked.count == 20_000 else f" --count {asked.count}"),

@@ -88,7 +88,7 @@ def _place(content: bytes, random: Random) -> int:
 
 def _flip(content: bytes, random: Random, _: tuple[bytes, ...]) -> bytes:
     changed = bytearray(content)
-    for _ in range(random.choice((1, 1, 2, 8)) if content else 0):
+    for _bit in range(random.choice((1, 1, 2, 8)) if content else 0):
         changed[min(_place(content, random), len(content) - 1)] ^= 1 << random.randrange(8)
     return bytes(changed)
 

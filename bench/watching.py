@@ -1,16 +1,19 @@
-"""One process that reads hostile inputs and is watched: one line of JSON for every input.
+"""Processes that read hostile inputs and are watched: one line of JSON for every input.
 
-`python bench/watching.py READER START STOP SEED FOLDER` is started by bench/hostile.py, which sees to it
-that another goes on after the input that killed this one.
+bench/hostile.py starts one that has imported everything. It reads a request a line, {"reader", "start",
+"stop", "seed", "folder"}, and forks a child, which reads the inputs and writes a row for each; then it says
+how the child ended. So the next child begins at once where an input killed the last one.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -18,13 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from inputs import Reader, Sample, drawn
+from readers import CONTROLS, READERS
 
 HANG = 2.0  # seconds of the processor for one input
+MODULES = (
+    "datasets",
+    "pyarrow.parquet",
+    "PIL.Image",
+    "numpy",
+    "tunesmith.data.read",
+    "tunesmith.networks.pixels",
+)
 GROWTH = 256 * 2**20  # bytes that a process may grow by
 RUNS = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile",
     "subprocess.Popen", "pty.spawn", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto",
-    "urllib.Request", "pickle.find_class", "exec", "compile", "ctypes.dlopen", "code.__new__",
+    "urllib.Request", "pickle.find_class", "exec", "ctypes.dlopen", "code.__new__",
     "marshal.loads",
 )  # fmt: skip
 CHANGES = (
@@ -37,6 +49,7 @@ CHANGES = (
     "os.chmod",
     "os.truncate",
 )
+PLACES = {"input", "cache", "temporary", "here", "said.txt"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -121,14 +134,14 @@ def outcome(reader: Reader, path: Path, guard: Guard) -> tuple[str, str]:
     return "traceback", "".join(traceback.format_exception(stopped))[-2000:]
 
 
-def main(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
+def watch(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
     """Read the inputs from start up to stop."""
-    from readers import CONTROLS, READERS
-
     reader = {**READERS, **CONTROLS}[name]
     here, said = folder / "here", folder / "said.txt"
     here.mkdir(parents=True, exist_ok=True)
     os.environ["TUNESMITH_CACHE"] = str(folder / "cache")
+    tempfile.tempdir = str(folder / "temporary")
+    Path(tempfile.tempdir).mkdir(exist_ok=True)
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     with said.open("wb", buffering=0) as quiet:
         os.dup2(quiet.fileno(), 1)
@@ -151,7 +164,7 @@ def main(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
             found, words = outcome(reader, path, guard)
         signal.setitimer(signal.ITIMER_PROF, 0)
         seconds, grown, spoken = time.process_time() - began, held("VmHWM") - before, said.stat().st_size
-        strange = sorted({entry.name for entry in folder.iterdir()} - {"input", "cache", "here", "said.txt"})
+        strange = sorted({entry.name for entry in folder.iterdir()} - PLACES)
         left = [*strange, *(path.name for path in here.iterdir())]
         if guard.seen or left:
             found, words = "code", "; ".join([*guard.seen, *(f"left {name!r}" for name in left)])
@@ -170,5 +183,22 @@ def main(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
             shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
+def main() -> None:
+    """Fork a child for every request, and say its process number and then its exit code."""
+    for module in MODULES:
+        importlib.import_module(module)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            watch(asked["reader"], asked["start"], asked["stop"], asked["seed"], Path(asked["folder"]))
+            os._exit(0)
+        print(json.dumps({"child": child}), flush=True)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"exit": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    main()

@@ -1,0 +1,196 @@
+"""Folders of any shape: links, locks, names, numbers of files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tunesmith.data.class_folders import walk
+from tunesmith.data.read import read, read_items
+
+Refusal = Callable[..., str]
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX file system")
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Class folders: 4 cats and 4 dogs."""
+    for i in range(8):
+        path = tmp_path / "pets" / ("cat", "dog")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (i * 30, 0, 0)).save(path)
+    return tmp_path / "pets"
+
+
+def ids(folder: Path, **options: bool) -> list[str]:
+    return sorted(name for split in read(folder, **options).splits.values() for name in split["id"])
+
+
+@posix
+def test_links_that_lead_back_end(pets: Path) -> None:
+    plain = ids(pets)
+    (pets / "cat" / "up").symlink_to(pets)
+    (pets / "cat" / "self").symlink_to("self")
+    assert ids(pets) == sorted([*plain, *(f"cat/up/{name}" for name in plain if name.startswith("dog"))])
+
+
+@posix
+def test_an_image_that_is_a_link_to_itself_is_named_or_left_out(pets: Path, refusal: Refusal) -> None:
+    plain = ids(pets)
+    (pets / "cat" / "x.jpg").symlink_to("x.jpg")
+    (pets / "cat" / "y.jpg").symlink_to("nowhere")
+    assert refusal(read, pets).startswith("cat/x.jpg ")
+    assert ids(pets, skip_bad=True) == plain
+    found = read(pets, skip_bad=True).left_out
+    assert [finding.where for finding in found] == ["cat/x.jpg", "cat/y.jpg"]
+
+
+@posix
+def test_links_that_multiply_are_refused(tmp_path: Path, refusal: Refusal) -> None:
+    """Two links a folder, thirty deep, are a billion ways."""
+    for level in range(30):
+        (tmp_path / "f" / str(level)).mkdir(parents=True)
+        for name in "ab":
+            (tmp_path / "f" / str(level) / name).symlink_to(tmp_path / "f" / str(level + 1))
+    assert "more than 100 ways of links lead to" in refusal(lambda: list(walk(tmp_path / "f" / "0")))
+
+
+NAMES = [
+    "new\nline.png", "\U0001f4a5.png", "-rf.png", "--help.png",
+    " .png", "%s.png", "$(touch x).png", "a'\"b.png",
+    "\u202egnp.exe.png", "'; DROP TABLE.png", "x" * 200 + ".png", "caf\u00e9.png",
+    "cafe\u0301.png",
+]  # fmt: skip
+
+
+@posix
+def test_any_name_is_a_name(pets: Path) -> None:
+    for name in NAMES:
+        Image.new("RGB", (4, 4)).save(pets / "dog" / name)
+    assert set(ids(pets)) >= {f"dog/{name}" for name in NAMES}
+
+
+@posix
+def test_a_name_that_is_no_text_is_said_readably(pets: Path, refusal: Refusal) -> None:
+    try:
+        (pets / "dog" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    assert "holds signs that are no Unicode; rename" in refusal(read, pets)
+
+
+def test_messages_show_a_name_on_one_line(pets: Path) -> None:
+    from tunesmith.data.images import unreadable
+
+    (pets / "dog" / "a\nerror: all is lost.png").write_bytes(b"")
+    (finding,) = unreadable(read_items(pets, takes="image"))
+    assert finding.message == "dog/a\\nerror: all is lost.png is empty (0 bytes)."
+
+
+LOCKED = """
+import os
+from tunesmith.data.read import read
+from tunesmith.errors import BadData
+
+os.environ["TUNESMITH_CACHE"] = sys.argv[2]
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for place in sys.argv[3:]:
+    try:
+        found = read(sys.argv[1] + place, skip_bad=place == "/../pets")
+        print("read", [finding.where for finding in found.left_out])
+    except BadData as error:
+        print(error)
+"""
+
+
+@posix
+def test_a_locked_folder_is_named(pets: Path, tmp_path: Path, probe: Callable[..., list[str]]) -> None:
+    """In a child process without the rights of root, which may read everything."""
+    for place in (tmp_path, *tmp_path.parents):
+        if not place.stat().st_mode & 0o001 and place != Path("/"):
+            try:
+                place.chmod(place.stat().st_mode | 0o011)
+            except OSError:
+                pytest.skip("the test's folder cannot be opened to others")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs").chmod(0o777)
+    (pets / "cat" / "locked").mkdir()
+    (pets / "cat" / "locked").chmod(0)
+    try:
+        (said,) = probe(LOCKED, pets, tmp_path / "theirs", "")
+        (pets / "cat" / "locked").rmdir()
+        (pets / "dog").chmod(0o400)  # its names can be listed, its files cannot be opened
+        (other,) = probe(LOCKED, pets, tmp_path / "theirs", "")
+    finally:
+        (pets / "dog").chmod(0o755)
+    assert said.startswith(f"the folder {pets / 'cat' / 'locked'} cannot be read (Permission denied)")
+    assert "dog" in other
+    assert "Permission denied" in other
+
+
+def test_an_image_that_vanishes_meanwhile_is_named(pets: Path, refusal: Refusal) -> None:
+    from tunesmith.data.images import unreadable
+
+    rows = read_items(pets, takes="image")
+    (pets / "cat" / "0.png").unlink()
+    assert [finding.where for finding in unreadable(rows)] == ["cat/0.png"]
+
+
+def test_an_image_that_is_cut_meanwhile_is_refused(pets: Path) -> None:
+    from tunesmith.data.images import unreadable
+
+    rows = read_items(pets, takes="image")
+    path = pets / "cat" / "0.png"
+    path.write_bytes(path.read_bytes()[:40])
+    assert [finding.where for finding in unreadable(rows)] == ["cat/0.png"]
+
+
+# -- many files -----------------------------------------------------------------------------------------
+
+MANY = """
+import os, time
+from tunesmith.data.read import read
+
+def made(count):
+    folder = Path(sys.argv[1]) / str(count)
+    for k in range(10):
+        (folder / f"class {k}").mkdir(parents=True)
+        for i in range(count // 10):
+            os.mknod(folder / f"class {k}" / f"{i}.jpg")
+    return folder
+
+read(made(100))
+for count in map(int, sys.argv[2:]):
+    folder = made(count)
+    began = time.process_time()
+    print(grown(lambda: read(folder)), time.process_time() - began)
+"""
+
+
+def costs(probe: Callable[..., list[str]], folder: Path, *counts: int) -> list[tuple[float, float]]:
+    """MiB and seconds of the processor to read folders of so many files."""
+    return [(float(line.split()[0]), float(line.split()[1])) for line in probe(MANY, folder, *counts)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
+def test_ten_times_the_files_take_ten_times_the_time(tmp_path: Path, probe: Callable[..., list[str]]) -> None:
+    (few, some), (many, more) = costs(probe, tmp_path, 2_000, 20_000)
+    assert more < 20 * max(some, 0.02)
+    assert many - few < 16
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
+def test_a_million_files_are_read_in_minutes_and_flat_memory(
+    tmp_path: Path, probe: Callable[..., list[str]]
+) -> None:
+    (_, some), (many, more) = costs(probe, tmp_path, 100_000, 1_000_000)
+    assert more < 20 * some
+    assert many < 256
