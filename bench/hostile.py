@@ -17,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from inputs import drawn
@@ -127,6 +130,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000, help="inputs over all readers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readers", nargs="*", default=list(READERS), choices=[*READERS, *CONTROLS])
+    parser.add_argument("--jobs", type=int, default=1, help="readers that are tried at a time")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--show", nargs=2, metavar=("READER", "NUMBER"))
@@ -135,15 +139,30 @@ def main() -> None:
         reader, number = asked.show
         print(lay(drawn(READERS[reader], asked.seed, int(number)), (asked.keep or Path("shown")).resolve()))
         return
-    began, rows, nursery = time.time(), {}, Nursery()
+    warnings.simplefilter("ignore")  # of what makes samples that are meant to be wrong
+    began = time.time()
     each, more = divmod(asked.count, len(asked.readers))
-    for place, name in enumerate(asked.readers):
-        rows[name] = total(nursery, name, each + (place < more), asked.seed, asked.keep)
-        shown = {key: value for key, value in rows[name].items() if key != "found"}
-        print(f"{name:<22} {json.dumps(shown)}", flush=True)
-        for fault in rows[name]["found"][:5]:
-            print(f"   {fault['number']} {fault['outcome']}: {fault['words'][-700:]}", flush=True)
-    nursery.close()
+    shares = [each + (place < more) for place in range(len(asked.readers))]
+    free: Queue[Nursery] = Queue()
+
+    def one(name: str, count: int) -> dict[str, Any]:
+        nursery = free.get()
+        try:
+            return total(nursery, name, count, asked.seed, asked.keep)
+        finally:
+            free.put(nursery)
+
+    for _ in range(asked.jobs):
+        free.put(Nursery())
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        rows = {}
+        for name, row in zip(asked.readers, pool.map(one, asked.readers, shares), strict=True):
+            rows[name] = row
+            print(f"{name:<22} {json.dumps({k: v for k, v in row.items() if k != 'found'})}", flush=True)
+            for fault in row["found"][:5]:
+                print(f"   {fault['number']} {fault['outcome']}: {fault['words'][-700:]}", flush=True)
+    for _ in range(asked.jobs):
+        free.get().close()
     sums = {kind: sum(row[kind] for row in rows.values()) for kind in ("inputs", *FINE, *FAULTS)}
     content = {
         "command": "python bench/hostile.py" + ("" if asked.count == 20_000 else f" --count {asked.count}"),

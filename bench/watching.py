@@ -66,7 +66,8 @@ class Guard:
         if not self.armed:
             return
         if event in RUNS:
-            if not _importing():
+            own = event == "ctypes.dlopen" and str(arguments[0]).startswith(sys.prefix)
+            if not (own or _importing()):
                 self.seen.append(f"{event} {str(arguments)[:200]}")
         elif event == "open":
             path, mode, flags = arguments
@@ -153,9 +154,10 @@ def watch(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
         outcome(reader, lay(drawn(reader, seed, number), folder / "input"), guard)
     guard.seen.clear()
     forget_peak()
-    before, noise = held("VmRSS"), said.stat().st_size
+    before = held("VmRSS")
     for number in range(start, stop):
         path = lay(drawn(reader, seed, number), folder / "input")
+        noise = said.stat().st_size
         forget_peak()
         began = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, HANG)
@@ -176,7 +178,6 @@ def watch(name: str, start: int, stop: int, seed: int, folder: Path) -> None:
                 "; ".join(str(w.message) for w in warned) or said.read_text()[noise:][-300:],
             )
         guard.seen.clear()
-        noise = spoken
         row = {"number": number, "outcome": found, "words": words[:2000], "seconds": seconds, "grown": grown}
         lines.write(json.dumps(row) + "\n")
         if number % 100 == 0:

@@ -18,8 +18,14 @@ REFUSED = {  # and what they did
     "text_that_is_no_utf8.parquet": "row 1 cannot be read",  # UnicodeDecodeError
     "start_before_the_file.zip": "cannot be unpacked",  # OSError: a file cannot be read from before its start
     "member_without_a_name.zip": "cannot be unpacked|outside",  # IndexError
+    "letters_beyond_unicode.npz": "cannot be read",  # SystemError: such a letter there is not
 }
-SPEAKING = {"directory_cut_short.tif", "libtiff_speaks.tif", "tags_beyond_the_end.tif"}
+SPEAKING = {
+    "directory_cut_short.tif",
+    "libtiff_speaks.tif",
+    "number_that_signals.tif",
+    "tags_beyond_the_end.tif",
+}
 
 
 def test_every_file_that_was_found_is_tried() -> None:

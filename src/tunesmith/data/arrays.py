@@ -22,7 +22,7 @@ ITEM_NAMES: Final = ("images", "image", "x", "texts", "text", "data", "inputs")
 LABEL_NAMES: Final = ("labels", "label", "y", "targets", "target")
 LARGEST_ITEM: Final = 150_000_000  # bytes: 50 million pixels in colour
 LARGEST_WHOLE: Final = 256 * 2**20  # bytes of an array in column-major order, which is read at once
-BROKEN: Final = (*DAMAGED, TypeError, KeyError, AttributeError, MemoryError, SyntaxError)
+BROKEN: Final = (*DAMAGED, TypeError, KeyError, AttributeError, MemoryError, SyntaxError, SystemError)
 
 
 def found_in_npz(path: Path, asked: Asked, *, name: str = "") -> Found:
@@ -104,6 +104,14 @@ def _check_heads(path: Path, heads: dict[str, Any], items: str, labels: str | No
                 f"{path.name}: {name} says that its shape is {list(shape)} of {dtype}, "
                 f"{one:,} bytes an item; an item has from 1 to {LARGEST_ITEM:,}."
             )
+    shape, dtype = heads[items]
+    if dtype.kind not in "US" and len(shape) not in (3, 4):
+        raise BadData(
+            f"{path.name}: {items} has shape {list(shape)}, which are no images; "
+            "an image is [H, W], [H, W, C] or [C, H, W]."
+        )
+    if dtype.kind in "US" and len(shape) != 1:
+        raise BadData(f"{path.name}: {items} has shape {list(shape)}; texts are a list of one dimension.")
     if labels is None:
         return
     shape = heads[labels][0]

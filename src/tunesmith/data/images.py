@@ -185,7 +185,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, scaled; floats and 32-bit integers are taken to be 0..1 or 0..65535."""
     from PIL import Image
 
-    values = np.asarray(image).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which the next line finds
+        values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise BadData("holds values that are not finite.")
     top = 1.0 if image.mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0

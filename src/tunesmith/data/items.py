@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import numbers
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -107,7 +109,8 @@ def _split(values: Values, index: int, columns: Columns, where: str) -> str:
 
 
 def _as_text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str | int | float) and not missing(value) else None
+    plain = isinstance(value, str | numbers.Number | datetime.date | datetime.time)
+    return str(value) if plain and not missing(value) else None
 
 
 def _text(value: Any, table: Table, where: str) -> tuple[str, str, str | None]:
