@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-LONGEST = 1 << 20  # bytes of a mutated file
+LONGEST = 1 << 20
 TOKENS = (
     b"\0", b"\0" * 64, b"\xff", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n\n", b'"',
     b'""', b"'", b",", b",,,", b";", b"\t", b"\\", b"../", b"/etc/passwd", b"C:\\", b"\xed\xa0\x80",
@@ -32,12 +32,14 @@ class Sample:
     given: the one of them that the reader is handed; "" is the folder.
     mutated: those that may be changed; all when empty.
     mend: what makes checksums right again after a change, so that the reader looks further.
+    longest: bytes of a mutated file; fewer where every line of it is honest work.
     """
 
     files: Mapping[str, bytes]
     given: str = ""
     mutated: tuple[str, ...] = ()
     mend: Callable[[bytes], bytes] | None = None
+    longest: int = LONGEST
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def drawn(reader: Reader, seed: int, number: int) -> Sample:
     names = sample.mutated or tuple(sample.files)
     files = dict(sample.files)
     for name in random.sample(names, k=min(len(names), random.choice((1, 1, 1, 2)))):
-        content = mutated(files[name], random, tuple(files.values()))
+        content = mutated(files[name], random, tuple(files.values()))[: sample.longest]
         if sample.mend is not None and random.random() < 0.6:
             content = sample.mend(content)
         files[name] = content
-    return Sample(files, sample.given, sample.mutated, sample.mend)
+    return replace(sample, files=files)
 
 
 def mutated(content: bytes, random: Random, others: tuple[bytes, ...] = ()) -> bytes:

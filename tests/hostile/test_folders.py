@@ -29,8 +29,9 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-def ids(folder: Path, **options: bool) -> list[str]:
-    return sorted(name for split in read(folder, **options).splits.values() for name in split["id"])
+def ids(folder: Path, *, skip_bad: bool = False) -> list[str]:
+    data = read(folder, skip_bad=skip_bad)
+    return sorted(name for split in data.splits.values() for name in split["id"])
 
 
 @posix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tunesmith.data.read import read
 Refusal = Callable[..., str]
 
 
-def table(folder: Path, rows: list[tuple[str, ...]], header: str = "text,label") -> Path:
+def table(folder: Path, rows: Sequence[tuple[str, ...]], header: str = "text,label") -> Path:
     path = folder / "a.csv"
     path.write_text("\n".join([header, *(",".join(row) for row in rows)]), encoding="utf-8")
     return path

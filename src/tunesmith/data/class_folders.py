@@ -137,7 +137,8 @@ def entries_of(folder: str | Path) -> tuple[list[str], list[str]]:
 
     Raises BadData if the folder cannot be opened.
     """
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -231,7 +231,7 @@ def _silence() -> None:
     import ctypes
     import logging
 
-    from PIL import _imaging  # type: ignore[attr-defined]
+    from PIL import _imaging
 
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):  # where PIL hides its libtiff
