@@ -70,7 +70,7 @@ def a_table_in_latin_1(photos: Path) -> Path:
 
 
 @spoilt
-def an_archive_of_links(photos: Path) -> Path:
+def an_archive_that_is_none(photos: Path) -> Path:
     path = photos.parent / "a.zip"
     path.write_bytes(b"PK\3\4 and no more")
     return path
@@ -115,7 +115,9 @@ def test_rows_whose_image_is_missing_are_left_out_listed_and_counted(
     rows[3] = "blue/gone.png,blue"
     rows[9] = "blue/gone too.png,blue"
     (own_photos / "list.csv").write_text("\n".join(["image,label", *rows]))
-    assert "list.csv:5 names the image blue/gone.png" in tunesmith("fit", own_photos / "list.csv", *TINY).err
+    stopped = tunesmith("fit", own_photos / "list.csv", *TINY).err
+    assert "list.csv:5 names the image blue/gone.png, which is not there, and 1 other row likewise" in stopped
+    assert "--skip-bad" in stopped
     answer = tunesmith("fit", own_photos / "list.csv", *TINY, "--skip-bad")
     assert answer.code == 0, answer.err
     assert "left out: list.csv:5 names the image blue/gone.png, which is not there" in answer.err

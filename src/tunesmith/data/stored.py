@@ -195,6 +195,9 @@ class _Faults:
     def raise_any(self, rows: int) -> None:
         if self.faults and not (rows and self.skip_bad):
             what, cure = self.first
+            if self.labelled and rows:
+                way = "pass --skip-bad (skip_bad=True) to leave out such rows"
+                cure = f"{cure}, or {way}" if cure else f"; mend that, or {way}"
             raise BadData(f"{what}{_others(self.faults)}{cure}.")
         if not rows:
             raise BadData(f"{self.source} holds no examples.")
