@@ -20,6 +20,14 @@ TARGETS: Mapping[tuple[str, str], tuple[str, float]] = {
     ("full", "against the plain loop"): ("at least", 1.0),
     ("growth", "slope"): ("at most", 1.05),
 }
+HARM = {
+    "traceback": "tracebacks",
+    "hang": "hangs",
+    "memory": "times too much memory",
+    "code": "times code ran or a file was written elsewhere",
+    "noise": "words on standard error",
+    "crash": "crashes",
+}
 
 
 def write_numbers(folder: Path, page: Path) -> None:
@@ -60,6 +68,8 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines.append("\n`python bench/spine.py clothing`\n")
     if any(n.startswith("polarity") for n in results):
         lines += polarity(results)
+    if "hostile" in results:
+        lines += hostile(results["hostile"])
     path = folder / "kills.txt"
     if path.exists():
         lines += ["## Killed and resumed\n", path.read_text(encoding="utf-8")]
@@ -67,6 +77,21 @@ def write_numbers(folder: Path, page: Path) -> None:
         if replay.get(step, {}).get("runs"):
             lines += [*section(replay[step]), _foot(replay[step]), *_failures(replay[step])]
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def hostile(found: dict[str, Any]) -> list[str]:
+    """What mutated inputs did."""
+    counts, limits = found["all"], found["limits"]
+    harm = ", ".join(f"{counts[kind]} {what}" for kind, what in HARM.items())
+    slowest = max(row["slowest_seconds"] for row in found["readers"].values())
+    most = max(row["most_growth_mib"] for row in found["readers"].values())
+    return [
+        "## Bad input\n",
+        f"{counts['inputs']:,} inputs mutated at random, over {len(found['readers'])} readers: "
+        f"{counts['read']:,} were read, {counts['refused']:,} refused in one sentence; {harm}. The slowest "
+        f"took {slowest:.1f} s of the processor (a hang: {limits['hang_seconds']:g} s), and no process grew "
+        f"by more than {most:.0f} MiB (the limit: {limits['growth_mib']}). `{found['command']}`\n",
+    ]
 
 
 def polarity(results: dict[str, Any]) -> list[str]:

@@ -23,6 +23,24 @@ and leaves with `exit_code`.
 
 from __future__ import annotations
 
+import re
+
+LONGEST = 4000  # characters of a message: what it quotes may be of any length
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    r"""A text as one line that a terminal can show: signs that steer it stand as their codes.
+
+    Names of files and labels are other people's: a line break in one, or a sign that turns the
+    direction of writing, would let it pass for a message of ours.
+
+    >>> print(shown("red\nerror: all is lost.jpg"))
+    red\nerror: all is lost.jpg
+    """
+    line = _UNSEEN.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 503]}...{line[-500:]}"
+
 
 class TunesmithError(Exception):
     """Anything that tunesmith refuses to do, with the reason and the cure in its message."""
@@ -30,7 +48,7 @@ class TunesmithError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return shown(" ".join(str(part) for part in self.args))
 
 
 class UnknownName(TunesmithError, LookupError):

@@ -23,7 +23,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tunesmith.data.images import unreadable
 from tunesmith.data.read import read_items
+from tunesmith.data.stored import OTHER
 from tunesmith.errors import BadData, BadOption, BadRun
 from tunesmith.evaluation import Scores, evaluate
 from tunesmith.files import whole_folder, write_whole
@@ -38,6 +40,8 @@ from tunesmith.training.predicting import predict
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from tunesmith.data.data import Finding
 
 FACTS: Final = "facts.json"
 NETWORK: Final = "network.json"
@@ -169,14 +173,31 @@ class Run:
         probabilities: bool = False,
         batch: int = 32,
         device: str = "auto",
+        left_out: list[Finding] | None = None,
     ) -> list[dict[str, Any]]:
-        """Answers for new items, a row each; options as `tunesmith.predict` explains them."""
+        """Answers for new items, a row each; options as `tunesmith.predict` explains them.
+
+        left_out: where a finding goes for every item that cannot be read; None stops at the first.
+        """
         _, task, labels = self.model
-        dataset = self._read(items, takes=task.takes, item=item, columns=columns, split=split)
-        unlabelled = dataset.remove_columns("label") if "label" in dataset.column_names else dataset
-        rows = task.table(self._answers(unlabelled, batch, device), labels, full=probabilities)
+        asked = {"item": item, "columns": columns, "split": split}
+        dataset = self._read(items, left_out, takes=task.takes, others=True, **asked)
+        if left_out is not None and task.takes == "image":
+            dataset = _readable(dataset, left_out)
         names = dataset["item"] if task.takes == "text" else dataset["id"]
-        return [{"item": name, **row} for name, row in zip(names, rows, strict=True)]
+        try:
+            answers = self._answers(dataset.select_columns(["id", "item"]), batch, device)
+        except BadData as error:
+            cure = "mend or remove it, or pass --skip-bad (skip_bad=True) to leave it out"
+            raise BadData(f"{str(error).rstrip('.')}; {cure}.") from error
+        rows = task.table(answers, labels, full=probabilities)
+        found = [{"item": name, **row} for name, row in zip(names, rows, strict=True)]
+        for column in (name for name in dataset.column_names if name.startswith(OTHER)):
+            name = column.removeprefix(OTHER)
+            name += " given" if found and name in found[0] else ""
+            for row, cell in zip(found, dataset[column], strict=True):
+                row[name] = cell
+        return found
 
     def evaluate(
         self,
@@ -219,14 +240,14 @@ class Run:
 
         return tunesmith.report(self, out=out, lang=lang, open=open, data=data)
 
-    def _read(self, source: Any, **options: Any) -> Any:
+    def _read(self, source: Any, left_out: list[Finding] | None = None, **options: Any) -> Any:
         """New items; in a table that has the columns that the run was begun with, those are read."""
         remembered = {name: self.asked.get(name) for name in ("item", "target")}
         named = any(options.get(name) for name in ("item", "target", "columns"))
         if not named and any(remembered.values()):
             with suppress(BadData, BadOption):
-                return read_items(source, **{**options, **remembered})
-        return read_items(source, **options)
+                return read_items(source, left_out=left_out, **{**options, **remembered})
+        return read_items(source, left_out=left_out, **options)
 
     def _answers(self, dataset: Any, batch: int, device: str) -> list[Any]:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
@@ -234,6 +255,17 @@ class Run:
         network, task, labels = self.model
         network.module.to(accelerator_for(device, "fp32").device)
         return predict(network, task, dataset, labels, batch=batch)
+
+
+def _readable(dataset: Any, left_out: list[Finding]) -> Any:
+    """The images that can be decoded; a finding for each of the others."""
+    found = unreadable(dataset)
+    left_out.extend(found)
+    bad = {finding.where for finding in found}
+    keep = [place for place, where in enumerate(dataset["id"]) if where not in bad]
+    if not keep:
+        raise BadData(f"none of the {len(dataset):,} images can be read: {found[0].message}")
+    return dataset.select(keep) if bad else dataset
 
 
 def save_model(network: Network, want: Want, task: Task, labels: Labels, folder: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -19,6 +24,11 @@ MOST_FILES: Final = 2_000_000
 MOST_BYTES: Final = 200 * 2**30
 MOST_RATIO: Final = 200  # unpacked to packed; photos reach 1, texts 10
 RATIO_FROM: Final = 10 * 2**20  # bytes; below this any ratio is harmless
+HEADER: Final = 30  # bytes before a file's name and content, at the least
+DAMAGED: Final = (  # what zipfile stumbles on where bytes are not what they should be
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
+    OSError, ValueError, OverflowError, IndexError,
+)  # fmt: skip
 
 
 def extracted(path: Path) -> Path:
@@ -30,10 +40,14 @@ def extracted(path: Path) -> Path:
 
     Raises BadData if the archive is damaged or refused.
     """
-    folder = cache_folder("extracted") / _content(path)
-    if folder.is_dir():
-        return folder
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="writing-"))
+    shelf = cache_folder("extracted")
+    try:
+        folder = shelf / _content(path)
+        if folder.is_dir():
+            return folder
+        temporary = Path(tempfile.mkdtemp(dir=shelf, prefix="writing-"))
+    except OSError as error:
+        raise BadData(f"{path.name} cannot be unpacked ({error.strerror}).") from error
     try:
         with zipfile.ZipFile(path) as archive:
             _extract(archive, temporary, path)
@@ -42,7 +56,19 @@ def extracted(path: Path) -> Path:
         except OSError:
             if not folder.is_dir():  # else another process was faster
                 raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except BadData:
+        raise
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+        ):
+            raise BadData(
+                f"{path.name} cannot be unpacked into {shelf} ({error.strerror}); make room there, or set "
+                "TUNESMITH_CACHE to another folder."
+            ) from error
         raise BadData(f"{path.name} cannot be unpacked ({error}); make or download it again.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -55,27 +81,37 @@ def _content(path: Path) -> str:
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path, path: Path) -> None:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     packed = max(path.stat().st_size, 1)
     most = min(MOST_BYTES, max(RATIO_FROM, MOST_RATIO * packed))
     if len(members) > MOST_FILES:
         raise BadData(f"{path.name} holds {len(members):,} files, more than {MOST_FILES:,}.")
     if sum(member.file_size for member in members) > most:
         raise _too_large(path, most)
+    ends = [
+        (one.header_offset + HEADER + one.compress_size, two.header_offset) for one, two in _by_place(members)
+    ]
+    if any(end > start for end, start in ends):
+        raise BadData(f"{path.name} holds files that overlap, as no program packs them; make it again.")
     left = most
     for member in members:
         parts = _safe_parts(member, path)
         if any(hidden(part) for part in parts):
             continue
         target = folder.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as source, target.open("xb") as file:
                 left -= _copied(source, file, left)
-        except FileExistsError:
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise BadData(f"{path.name} holds {member.filename!r} twice; make it again without.") from None
         if left < 0:
             raise _too_large(path, most)
+
+
+def _by_place(members: list[zipfile.ZipInfo]) -> Iterator[tuple[zipfile.ZipInfo, zipfile.ZipInfo]]:
+    """Neighbours, in the order in which they lie in the archive."""
+    return pairwise(sorted(members, key=lambda member: member.header_offset))
 
 
 def _copied(source: IO[bytes], target: IO[bytes], most: int) -> int:

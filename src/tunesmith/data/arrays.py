@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from tunesmith.data.archives import DAMAGED
 from tunesmith.data.labels import label_of
 from tunesmith.data.rows import Asked, Found, Row, counted, refuse_columns, split_of
 from tunesmith.errors import BadData
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 ITEM_NAMES: Final = ("images", "image", "x", "texts", "text", "data", "inputs")
 LABEL_NAMES: Final = ("labels", "label", "y", "targets", "target")
+LARGEST_ITEM: Final = 150_000_000  # bytes: 50 million pixels in colour
+LARGEST_WHOLE: Final = 256 * 2**20  # bytes of an array in column-major order, which is read at once
+BROKEN: Final = (*DAMAGED, TypeError, KeyError, AttributeError, MemoryError, SyntaxError, SystemError)
 
 
 def found_in_npz(path: Path, asked: Asked, *, name: str = "") -> Found:
@@ -39,7 +45,7 @@ def found_in_npz(path: Path, asked: Asked, *, name: str = "") -> Found:
     for _, items, labels in pairs:
         if labels is None and asked.labelled:
             raise BadData(f"{path.name} holds the array {items} but no labels for it.")
-        _check_lengths(path, heads, items, labels)
+        _check_heads(path, heads, items, labels)
     texts = heads[pairs[0][1]][1].kind in "US"
     used = [array for _, items, labels in pairs for array in (items, labels) if array]
     return Found(
@@ -54,16 +60,15 @@ def _rows(path: Path, pairs: list[tuple[str | None, str, str | None]], texts: bo
     from tunesmith.data.pictures import png_of_array
 
     for split, items, labels in pairs:
-        answers = None if labels is None else _flat(_whole(path, labels), labels, path)
-        for number, value in enumerate(_pieces(path, items)):
+        answers = repeat(None) if labels is None else _pieces(path, labels)
+        for number, (value, answer) in enumerate(zip(_pieces(path, items), answers, strict=False)):
             where = f"{path.name}:{items}[{number}]"
             if texts:
                 content = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
                 item: str | bytes = str(content)
             else:
                 item = png_of_array(value, where)
-            label = None if answers is None else label_of(answers[number], where)
-            yield Row(where, where, item, label, split)
+            yield Row(where, where, item, label_of(answer, where), split)
 
 
 def _pairs(names: list[str]) -> list[tuple[str | None, str, str | None]]:
@@ -88,24 +93,36 @@ def _pairs(names: list[str]) -> list[tuple[str | None, str, str | None]]:
     return [(split, items[split], labels.get(split)) for split in order]
 
 
-def _check_lengths(path: Path, heads: dict[str, Any], items: str, labels: str | None) -> None:
+def _check_heads(path: Path, heads: dict[str, Any], items: str, labels: str | None) -> None:
+    """Raises BadData where an array's own description already says that it cannot be read."""
     many = heads[items][0][0] if heads[items][0] else 0
-    if labels is not None and (not heads[labels][0] or heads[labels][0][0] != many):
-        found = heads[labels][0][0] if heads[labels][0] else 0
+    for name in filter(None, (items, labels)):
+        shape, dtype = heads[name]
+        one = dtype.itemsize * math.prod(shape[1:])
+        if any(side < 0 for side in shape) or not 0 < one <= LARGEST_ITEM:
+            raise BadData(
+                f"{path.name}: {name} says that its shape is {list(shape)} of {dtype}, "
+                f"{one:,} bytes an item; an item has from 1 to {LARGEST_ITEM:,}."
+            )
+    shape, dtype = heads[items]
+    if dtype.kind not in "US" and len(shape) not in (3, 4):
         raise BadData(
-            f"{path.name} holds {counted(many, 'item')} in {items} but {counted(found, 'label')} in {labels}."
+            f"{path.name}: {items} has shape {list(shape)}, which are no images; "
+            "an image is [H, W], [H, W, C] or [C, H, W]."
         )
-
-
-def _flat(labels: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        return labels[:, 0]
-    if labels.ndim == 1:
-        return labels
-    raise BadData(
-        f"{path.name}: {name} has shape {list(labels.shape)}; one label an item is expected "
-        "(several labels an item are not available yet)."
-    )
+    if dtype.kind in "US" and len(shape) != 1:
+        raise BadData(f"{path.name}: {items} has shape {list(shape)}; texts are a list of one dimension.")
+    if labels is None:
+        return
+    shape = heads[labels][0]
+    if not shape or shape[0] != many:
+        found = counted(shape[0] if shape else 0, "label")
+        raise BadData(f"{path.name} holds {counted(many, 'item')} in {items} but {found} in {labels}.")
+    if shape[1:] not in ((), (1,)):
+        raise BadData(
+            f"{path.name}: {labels} has shape {list(shape)}; one label an item is expected "
+            "(several labels an item are not available yet)."
+        )
 
 
 def _heads(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -124,9 +141,9 @@ def _heads(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
                     )
                 heads[name[:-4]] = (shape, dtype)
             return heads
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        if isinstance(error, BadData):
-            raise
+    except BadData:
+        raise
+    except (*BROKEN, TokenError) as error:
         raise BadData(f"{path.name} is no npz archive that can be read ({error}).") from error
 
 
@@ -143,33 +160,37 @@ def _pieces(path: Path, name: str) -> Iterator[Any]:
     """The array's items one after the other, without holding the whole array."""
     import numpy as np
 
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-        shape, fortran, dtype = _header(file)
-        if not fortran or len(shape) == 1:
-            one = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-            for _ in range(shape[0]):
-                piece = np.frombuffer(_exactly(file, one, path), dtype).reshape(shape[1:])
-                yield piece if piece.ndim else piece.item()
-            return
-    yield from _whole(path, name)
-
-
-def _exactly(file: IO[bytes], count: int, path: Path) -> bytes:
     try:
-        piece = file.read(count)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadData(f"{path.name} is damaged ({error}).") from error
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            shape, fortran, dtype = _header(file)
+            if fortran and len(shape) > 1:
+                yield from _whole(file, shape, dtype, f"{path.name}: {name}")
+                return
+            one = dtype.itemsize * math.prod(shape[1:])
+            for _ in range(shape[0]):
+                piece = np.frombuffer(_exactly(file, one, path.name), dtype).reshape(shape[1:])
+                yield piece if piece.ndim else piece.item()
+    except BadData:
+        raise
+    except BROKEN as error:
+        raise BadData(f"{path.name}: the array {name} cannot be read ({error}).") from error
+
+
+def _exactly(file: IO[bytes], count: int, where: str) -> bytes:
+    piece = file.read(count)
     if len(piece) < count:
-        raise BadData(f"{path.name} is damaged: an array ends too early.")
+        raise BadData(f"{where} is damaged: an array ends too early.")
     return piece
 
 
-def _whole(path: Path, name: str) -> NDArray[Any]:
+def _whole(file: IO[bytes], shape: tuple[int, ...], dtype: Any, where: str) -> NDArray[Any]:
+    """An array whose items do not lie one after the other."""
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array: NDArray[Any] = arrays[name]
-            return array
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise BadData(f"{path.name}: the array {name} cannot be read ({error}).") from error
+    size = dtype.itemsize * math.prod(shape)
+    if size > LARGEST_WHOLE:
+        raise BadData(
+            f"{where} lies in column-major order and has {size:,} bytes, too many to turn round; "
+            "save it with np.ascontiguousarray."
+        )
+    return np.frombuffer(_exactly(file, size, where), dtype).reshape(shape, order="F")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
 
-from tunesmith.data.items import text_in
+from tunesmith.data.items import text_or_fault
 from tunesmith.data.rows import (
     IMAGE_ENDINGS,
     Asked,
@@ -24,6 +24,7 @@ from tunesmith.data.synsets import are_synsets, synset_names
 from tunesmith.errors import BadData
 
 ENDINGS: Final = {"image": IMAGE_ENDINGS, "text": (".txt",)}
+MOST_WAYS: Final = 100  # that lead to one folder; two links a folder, 30 deep, would be a billion
 UNLABELLED: Final = ("unsup", "unlabeled", "unlabelled")
 
 
@@ -108,22 +109,64 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """(folder, its files) from the top down, both in the order of the names, hidden ones left out.
 
     Links to folders are followed, except into a folder that holds them.
+
+    Raises BadData for a folder that cannot be opened, or that links lead to over and over.
     """
     above: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
+    ways: Counter[str] = Counter()
     while above:
         place, seen = above.pop()
         real = os.path.realpath(place)
         if real in seen:
             continue
-        with os.scandir(place) as entries:
-            kept = sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
-        yield place, [entry.name for entry in kept if entry.is_file()]
-        above.extend((e.path, seen | {real}) for e in reversed(kept) if e.is_dir())
+        ways[real] += 1
+        if ways[real] > MOST_WAYS:
+            raise BadData(
+                f"more than {MOST_WAYS} ways of links lead to the folder {real}; remove some links."
+            )
+        folders, files = entries_of(place)
+        yield place, files
+        above.extend((os.path.join(place, name), seen | {real}) for name in reversed(folders))  # noqa: PTH118
+
+
+def entries_of(folder: str | Path) -> tuple[list[str], list[str]]:
+    """Names of the folders and of the files in a folder, each in order, hidden ones left out.
+
+    Links count as what they lead to, and as files where they lead nowhere, so that whoever reads them
+    says so. Pipes and devices are passed over.
+
+    Raises BadData if the folder cannot be opened.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not hidden(entry.name):
+                    kind = _kind_of(entry)
+                    (folders if kind == "folder" else files if kind == "file" else []).append(entry.name)
+    except OSError as error:
+        raise BadData(
+            f"the folder {folder} cannot be read ({error.strerror}); give yourself the right to, or move it."
+        ) from error
+    folders.sort()
+    files.sort()
+    return folders, files
+
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    try:
+        if entry.is_dir():
+            return "folder"
+        there = entry.is_file()
+    except OSError:  # a link to itself, or into a folder that is locked
+        there = False
+    return "file" if there or (entry.is_symlink() and not os.path.exists(entry.path)) else ""  # noqa: PTH110
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, in the order of the names, hidden ones left out."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not hidden(path.name))
+    return [folder / name for name in entries_of(folder)[0]]
 
 
 def hidden(name: str) -> bool:
@@ -163,9 +206,8 @@ def _parts(root: Path) -> tuple[tuple[tuple[str | None, Path], ...], list[str]]:
 def _deep(parts: tuple[tuple[str | None, Path], ...], kind: str) -> bool:
     for _, part in parts:
         for folder in subfolders(part):
-            with os.scandir(folder) as entries:
-                if any(e.name.lower().endswith(ENDINGS[kind]) and e.is_file() for e in entries):
-                    return False
+            if any(name.lower().endswith(ENDINGS[kind]) for name in entries_of(folder)[1]):
+                return False
     return True
 
 
@@ -191,8 +233,8 @@ def _rows(layout: Layout, kind: str, labelled: bool, left_out: LeftOut) -> Itera
             for file in mine:
                 path = os.path.join(place, file)  # noqa: PTH118
                 name = os.path.relpath(path, root).replace(os.sep, "/")
-                content = path if kind == "image" else text_in(Path(path), name)
-                yield Row(name, name, content, label, split)
+                content, fault = (path, None) if kind == "image" else text_or_fault(Path(path), name)
+                yield Row(name, name, content, label, split, fault=fault)
 
 
 def _label(parents: list[str], layout: Layout) -> str | None:

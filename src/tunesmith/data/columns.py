@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from tunesmith.data.labels import missing
-from tunesmith.data.rows import IMAGE_ENDINGS, Asked, split_of
+from tunesmith.data.rows import IMAGE_ENDINGS, Asked, some, split_of
 from tunesmith.data.tables import Table, Values
 from tunesmith.errors import BadData
 from tunesmith.registry import did_you_mean
@@ -50,8 +50,7 @@ def choose(table: Table, asked: Asked) -> Columns:
         if name is not None and name not in table.columns:
             guess = did_you_mean(name, table.columns)
             raise BadData(
-                f"{table.name} has no column {name!r}{guess or ';'} "
-                f"its columns are {', '.join(table.columns)}."
+                f"{table.name} has no column {name!r}{guess or ';'} its columns are {_listed(table.columns)}."
             )
     head = table.head()
     if not head:
@@ -154,12 +153,12 @@ def _undecided(table: Table, head: list[Values], what: str) -> BadData:
         first = ", ".join(repr(_shortened(name)) for name in table.columns[:3])
         return BadData(
             f"{table.name} seems to have no header: its first row is {first}; "
-            f"name the columns with --columns {','.join(_suggested(table.columns, head))}"
+            f"name the columns with --columns {','.join(_suggested(table.columns, head)[:20])}"
         )
     words = {"item": "the text or the image", "target": "the label"}[what]
     return BadData(
         f"no column of {table.name} is known to be {words}: its columns are "
-        f"{', '.join(map(_shortened, table.columns))}; name it with --{what} COLUMN."
+        f"{_listed(table.columns)}; name it with --{what} COLUMN."
     )
 
 
@@ -185,6 +184,10 @@ def _suggested(columns: tuple[str, ...], head: list[Values]) -> list[str]:
     if rest:
         names[min(rest, key=lambda i: len(set(texts[i])))] = "label"
     return names
+
+
+def _listed(names: Sequence[str]) -> str:
+    return some([_shortened(name) for name in names], most=20)
 
 
 def _shortened(name: str) -> str:

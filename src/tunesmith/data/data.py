@@ -23,6 +23,7 @@ class Data:
         `item` (a text; or for images {"path": str | None, "bytes": bytes | None}), `label` (a
         string), and, when they were named, `group` (a string) and `weight` (a number).
     understood: what was found, in at most five short lines for the person who brought it.
+    left_out: items that could not be had, where `read` was told to leave such out.
     fingerprint: SHA-256 over ids, labels, splits, groups, weights, texts, images in memory and
         the sizes of image files; where the data lie and file times do not enter it.
     """
@@ -32,6 +33,7 @@ class Data:
     splits: Mapping[str, datasets.Dataset]
     understood: tuple[str, ...]
     fingerprint: str
+    left_out: tuple[Finding, ...] = ()
 
     @property
     def train(self) -> datasets.Dataset:
@@ -53,7 +55,7 @@ class Data:
 class Finding:
     """One thing about the data that a person should know.
 
-    kind: "unreadable", "empty", "single class", ...
+    kind: "unreadable", "absent", "empty", "single class", ...
     where: the id of the example, or the split or class that it concerns.
     message: what was found, in words.
     """

@@ -11,9 +11,9 @@ from tunesmith.data.class_folders import (
     ENDINGS,
     ending_of,
     endings,
+    entries_of,
     files_below,
     found_in_class_folders,
-    hidden,
     subfolders,
     walk,
 )
@@ -71,13 +71,17 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
         notes[:] = dict.fromkeys([*said, *(note for part in parts for note in part.notes)])
 
     read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))
-    return Found(name, kinds[0], read_from, rows, notes)
+    others = parts[0].others if all(part.others == parts[0].others for part in parts) else ()
+    return Found(name, kinds[0], read_from, rows, notes, others)
 
 
 def holds_tabs(path: Path) -> bool:
     """Whether a .txt file is a table of text, tab, label, by its first line."""
-    with path.open("rb") as file:
-        return b"\t" in file.readline(1_000_000)
+    try:
+        with path.open("rb") as file:
+            return b"\t" in file.readline(1_000_000)
+    except OSError as error:
+        raise BadData(f"{path.name} cannot be read ({error.strerror}).") from error
 
 
 def _entered(folder: Path) -> Path:
@@ -91,17 +95,17 @@ def _entered(folder: Path) -> Path:
         folder = inner[0]
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and not hidden(path.name))
+def _files(folder: Path, ends: tuple[str, ...]) -> list[Path]:
+    return [folder / name for name in entries_of(folder)[1] if name.lower().endswith(ends)]
 
 
 def _tables(folder: Path) -> list[Path]:
-    return [path for path in _files(folder) if path.suffix.lower() in TABLE_ENDINGS]
+    return _files(folder, TABLE_ENDINGS)
 
 
 def _tables_by_split(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for path in _files(folder):
+    for path in _files(folder, (*TABLE_ENDINGS, ".txt")):
         split, ending = split_in_name(path.stem), path.suffix.lower()
         if split and (ending in TABLE_ENDINGS or (ending == ".txt" and holds_tabs(path))):
             found.setdefault(split, []).append(path)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,7 +26,9 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MOST_PIXELS: Final = 50_000_000
+MOST_WORK: Final = 20 * MOST_PIXELS  # pixels times scans; a progressive JPEG has about 10 scans
 _AT_A_TIME: Final = 64
+_SIDEWAYS: Final = (5, 6, 7, 8)
 
 
 def decode(
@@ -29,7 +37,8 @@ def decode(
     """The pixels of an image: uint8 [H, W, 3], RGB, upright.
 
     EXIF orientation is applied, transparency lies over white, 16-bit grey is scaled to 8 bits, and
-    an animation gives its first frame.
+    an animation gives its first frame. Colour profiles are not applied, as torchvision and timm
+    do not either: the networks were trained so. Orientation that cannot be read is none.
 
     item: {"path": str | None, "bytes": bytes | None}; bytes win.
     at_least: (H, W) in pixels that the result must still cover. A larger JPEG is then decoded at
@@ -41,9 +50,14 @@ def decode(
     """
     name = name or item.get("path") or "an image in memory"
     try:
-        return _decoded(item, at_least)
+        with _quiet():
+            return _decoded(item, at_least)
     except BadData as error:
         raise BadData(f"{name} {error}") from None
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        verb = "be read" if error.strerror else "be decoded as an image"
+        raise BadData(f"{name} cannot {verb} ({reason}).") from error
     # PIL's readers let through whatever a damaged file makes them stumble on: struct.error,
     # SyntaxError, IndexError and others have been seen.
     except Exception as error:
@@ -80,7 +94,7 @@ def _finding(name: str, item: Mapping[str, Any]) -> Finding | None:
 
 
 def _decoded(item: Mapping[str, Any], at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     source: Any
     if item.get("bytes") is not None:
@@ -103,10 +117,19 @@ def _decoded(item: Mapping[str, Any], at_least: tuple[int, int] | None) -> NDArr
             raise BadData(
                 f"has {image.width:,} × {image.height:,} pixels, more than the {MOST_PIXELS:,} allowed."
             )
+        if image.info.get("progressive") and size > 1000:
+            _check_scans(image, item)
         _draft(image, at_least)
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        return np.array(_rgb(upright), dtype=np.uint8)
+        return np.array(_rgb(_upright(image)), dtype=np.uint8)
+
+
+def _check_scans(image: Image.Image, item: Mapping[str, Any]) -> None:
+    """Every scan of a progressive JPEG goes over all pixels, and takes ten bytes of a file to ask for."""
+    content = item["bytes"] if item.get("bytes") is not None else Path(item["path"]).read_bytes()
+    scans = content.count(b"\xff\xda")
+    if scans * image.width * image.height > MOST_WORK:
+        raise BadData(f"has {scans:,} scans, which take longer to decode than any photo does; save it again.")
 
 
 def _draft(image: Image.Image, at_least: tuple[int, int] | None) -> None:
@@ -114,9 +137,34 @@ def _draft(image: Image.Image, at_least: tuple[int, int] | None) -> None:
     if at_least is None or image.format != "JPEG":
         return
     height, width = at_least
-    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # lies on its side
+    if _orientation(image) in _SIDEWAYS:
         height, width = width, height
     image.draft(None, (width, height))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number from 1 (upright) to 8; 1 where there is none that can be read."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # noqa: BLE001 (PIL's readers raise anything here, and the pixels are sound)
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned and mirrored as its EXIF data say; a TIFF is so once it is loaded."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -137,9 +185,56 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, scaled; floats and 32-bit integers are taken to be 0..1 or 0..65535."""
     from PIL import Image
 
-    values = np.asarray(image).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which the next line finds
+        values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise BadData("holds values that are not finite.")
     top = 1.0 if image.mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0
     scaled = np.round(np.clip(values / top, 0.0, 1.0) * 255.0)
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):  # the one grey of a 16-bit PNG that is transparent
+        scaled[values == clear] = 255.0
     return Image.fromarray(scaled.astype(np.uint8))
+
+
+_PASSED_OVER = ("ignore", None, Warning, re.compile("PIL"), 0)
+_lock = threading.Lock()
+_inside = 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings of PIL's: the answer is an image or BadData, whatever a reader stumbled on.
+
+    `warnings.catch_warnings` is not for threads: here the first one in adds a filter that concerns
+    PIL alone, and the last one out takes it away.
+    """
+    global _inside
+    _silence()
+    with _lock:
+        if _inside == 0:
+            warnings.filterwarnings("ignore", module="PIL")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                with suppress(ValueError):  # somebody else put other filters in place
+                    warnings.filters.remove(_PASSED_OVER)  # type: ignore[attr-defined]
+
+
+@cache
+def _silence() -> None:
+    """Keep libtiff, and PIL's log where nobody listens to it, from writing to standard error."""
+    import ctypes
+    import logging
+
+    from PIL import _imaging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):  # where PIL hides its libtiff
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import numbers
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 from tunesmith.data.columns import Columns, choose
-from tunesmith.data.labels import group_of, label_of, missing, weight_of
+from tunesmith.data.labels import group_of, label_of, missing, short, weight_of
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
 from tunesmith.errors import BadData
 
+LONGEST_TEXT: Final = 64_000_000  # bytes of a text in a file of its own
 CLASS_FILES: Final = ("class.txt", "classes.txt", "class_names.txt", "labels.txt")
 
 
@@ -26,12 +29,14 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
     columns = choose(table, asked)
     used = ", ".join(columns.used())
     names, named_by = _class_names(table, columns)
+    unused = [c for c in table.columns if c != columns.item] if asked.others else []
     return Found(
         name,
         columns.takes,
         f"{table.name} (columns {used})" if table.columns != ("item", "label") else table.name,
-        lambda: _rows(table, columns, split, names),
+        lambda: _rows(table, columns, split, names, [table.columns.index(name) for name in unused]),
         [f"class names from {named_by}"] if names else [],
+        tuple(unused),
     )
 
 
@@ -48,12 +53,19 @@ def _class_names(table: Table, columns: Columns) -> tuple[list[str], str]:
             names = [line.strip() for line in text_in(path, file).splitlines() if line.strip()]
             place = table.columns.index(columns.target)
             labels = {str(values[place]).strip() for values in table.head()}
-            if all(label.isdecimal() and int(label) < len(names) for label in labels):
+            if all(_place(label) < len(names) for label in labels):
                 return names, file
     return [], ""
 
 
-def _rows(table: Table, columns: Columns, split: str | None, names: list[str]) -> Iterator[Row]:
+def _place(label: str) -> int:
+    """The number that a label is; one that no list is long enough for, if it is none."""
+    return int(label) if label.isdecimal() and len(label) < 10 else 10**9
+
+
+def _rows(
+    table: Table, columns: Columns, split: str | None, names: list[str], others: list[int]
+) -> Iterator[Row]:
     item = table.columns.index(columns.item)
     target, in_split, group, weight = (
         None if name is None else table.columns.index(name)
@@ -61,7 +73,7 @@ def _rows(table: Table, columns: Columns, split: str | None, names: list[str]) -
     )
     to_item = _image if columns.takes == "image" else _text
     for where, values in table.rows():
-        name, content = to_item(values[item], table, where)
+        name, content, fault = to_item(values[item], table, where)
         yield Row(
             name,
             where,
@@ -70,13 +82,15 @@ def _rows(table: Table, columns: Columns, split: str | None, names: list[str]) -
             split if in_split is None else _split(values, in_split, columns, where),
             None if group is None else group_of(values[group], where),
             None if weight is None else weight_of(values[weight], where),
+            fault,
+            tuple(_as_text(values[place]) for place in others),
         )
 
 
 def _named(label: str | None, names: list[str], where: str) -> str | None:
     if label is None or not names:
         return label
-    if not label.isdecimal() or int(label) >= len(names):
+    if _place(label) >= len(names):
         raise BadData(
             f"{where}: the label {label!r} is none of the numbers 0 to {len(names) - 1} that the "
             "file of class names beside the table stands for."
@@ -88,31 +102,48 @@ def _split(values: Values, index: int, columns: Columns, where: str) -> str:
     split = split_of(values[index])
     if split is None:
         raise BadData(
-            f"{where}: the column {columns.split!r} holds {values[index]!r}, which names no split; "
+            f"{where}: the column {columns.split!r} holds {short(values[index])}, which names no split; "
             f"the words are {', '.join(SPLIT_WORDS)}."
         )
     return split
 
 
-def _text(value: Any, table: Table, where: str) -> tuple[str, str]:
+def _as_text(value: Any) -> str | None:
+    plain = isinstance(value, str | numbers.Number | datetime.date | datetime.time)
+    return str(value) if plain and not missing(value) else None
+
+
+def _text(value: Any, table: Table, where: str) -> tuple[str, str, str | None]:
     if missing(value):
-        return where, ""  # said by `empty_texts`, with every other text of no words
+        return where, "", None  # said by `empty_texts`, with every other text of no words
     if isinstance(value, PurePath):
-        return str(value), text_in(Path(value), where)
+        return str(value), *text_or_fault(Path(value), where)
     if isinstance(value, str):
         if value.endswith(".txt") and table.folder is not None and "\n" not in value:
             path = table.folder / value
             if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for long texts)
-                return value, text_in(path, where)
-        return where, value
+                return value, *text_or_fault(path, where)
+        return where, value, None
     if isinstance(value, int | float):
-        return where, str(value)
+        return where, str(value), None
     raise BadData(f"{where} holds a {type(value).__name__} where a text is expected.")
 
 
-def text_in(path: Path, where: str) -> str:
-    """The text of a file. Raises BadData if it is not UTF-8 or cannot be read."""
+def text_or_fault(path: Path, where: str) -> tuple[str, str | None]:
+    """The text of a file and None; or no text, and why it cannot be had."""
     try:
+        return text_in(path, where), None
+    except BadData as error:
+        return "", str(error)
+
+
+def text_in(path: Path, where: str) -> str:
+    """The text of a file. Raises BadData if it is not UTF-8, too long, no file, or cannot be read."""
+    try:
+        if not path.is_file():
+            raise BadData(f"{where} is no file that a text can be read from.")
+        if (size := path.stat().st_size) > LONGEST_TEXT:
+            raise BadData(f"{where} has {size:,} bytes, more than the {LONGEST_TEXT:,} of a text; divide it.")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -135,20 +166,20 @@ def image_item(value: Any, where: str) -> bytes | None:
     return encoded(value, where)
 
 
-def _image(value: Any, table: Table, where: str) -> tuple[str, str | bytes]:
+def _image(value: Any, table: Table, where: str) -> tuple[str, str | bytes, str | None]:
     if isinstance(value, dict):
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if isinstance(value, str | PurePath) and str(value).strip():
-        return _located(str(value).strip(), table)
+        return *_located(str(value).strip(), table), None
     if missing(value) or isinstance(value, str):
-        raise BadData(f"{where} names no image; every row needs one.")
+        return where, "", f"{where} names no image; every row needs one."
     content = image_item(value, where)
     if content is None:
         raise BadData(
             f"{where} holds a {type(value).__name__} where an image is expected: "
             "a path, bytes, an array or a PIL image."
         )
-    return where, content
+    return where, content, None
 
 
 def _located(value: str, table: Table) -> tuple[str, str]:

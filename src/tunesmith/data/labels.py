@@ -8,6 +8,7 @@ import re
 
 from tunesmith.errors import BadData
 
+LONGEST = 1000  # characters of a label
 _FRACTION = re.compile(r"[+-]?(\d*\.\d+|\d+\.|\d+(\.\d*)?[eE][+-]?\d+)([eE][+-]?\d+)?")
 
 
@@ -16,7 +17,8 @@ def label_of(value: object, where: str) -> str | None:
 
     Whole numbers become their digits, spaces at the ends go.
 
-    Raises BadData for a fraction (regression) or a list (several labels), naming `where`.
+    Raises BadData for a fraction (regression), a list (several labels) or what is far too long for a
+    name, naming `where`.
 
     >>> label_of(3, "a.csv:2"), label_of("1.0", "a.csv:2"), label_of(" ham ", "a.csv:2")
     ('3', '1', 'ham')
@@ -27,6 +29,11 @@ def label_of(value: object, where: str) -> str | None:
         return None
     if isinstance(value, str):
         label = value.strip()
+        if len(label) > LONGEST:
+            raise BadData(
+                f"{where}: the label is {len(label):,} characters long ({short(label)}), which is no name; "
+                "name the column of labels with --target."
+            )
         if _FRACTION.fullmatch(label):
             return _whole(float(label), label, where)
         return label or None
@@ -41,7 +48,7 @@ def label_of(value: object, where: str) -> str | None:
     if callable(getattr(value, "numpy", None)) and getattr(value, "ndim", None) == 0:
         return label_of(value.item(), where)  # type: ignore[attr-defined]
     raise BadData(
-        f"{where}: the label is {_short(value)}, a {type(value).__name__}; "
+        f"{where}: the label is {short(value)}, a {type(value).__name__}; "
         "a label is one name or one whole number (several labels an item are not available yet)."
     )
 
@@ -69,7 +76,7 @@ def weight_of(value: object, where: str) -> float:
     except (TypeError, ValueError):
         weight = math.nan
     if not 0 <= weight < math.inf:
-        raise BadData(f"{where}: a weight is a number from 0 up; found {_short(value)}.")
+        raise BadData(f"{where}: a weight is a number from 0 up; found {short(value)}.")
     return weight
 
 
@@ -94,6 +101,11 @@ def _whole(number: float, written: str, where: str) -> str:
     )
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as it is written in Python, cut where it is long.
+
+    >>> short("word " * 20)
+    "'word word word word word word word w..."
+    """
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -17,6 +17,7 @@ from tunesmith.errors import BadData, BadOption
 if TYPE_CHECKING:
     import datasets
 
+    from tunesmith.data.data import Finding
     from tunesmith.data.rows import Found
 
 
@@ -33,6 +34,7 @@ def read(
     valid_size: float = 0.15,
     test_size: float = 0.15,
     seed: int = 0,
+    skip_bad: bool = False,
 ) -> Data:
     """Labelled examples in three splits, from whatever lies at a path or in memory.
 
@@ -48,6 +50,9 @@ def read(
     columns: names for the columns of a table without header, as a list or "label,text".
     valid_size, test_size: shares of the whole, for splits that are missing and made here:
         stratified by label, seeded, and with no group in two splits.
+    skip_bad: leave out items that cannot be had (an image that a table names and that is not there,
+        a text file that is no UTF-8) and list them in `left_out`, instead of stopping at the first.
+        Images that are there are not opened here.
 
     Raises NoData if nothing is there, BadData if it cannot be understood (with file and row), and
     BadOption for a wrong option.
@@ -62,7 +67,9 @@ def read(
     asked = replace(asked, split=split, group=group, weight=weight)
     found = recognise(source, asked)
     _check_takes(found, takes)
-    stored = store(found, group=group is not None, weight=weight is not None, labelled=True)
+    stored = store(
+        found, group=group is not None, weight=weight is not None, labelled=True, skip_bad=skip_bad
+    )
     labels, given, groups = _codes(stored)
     splits = splitting.complete(
         given,
@@ -86,6 +93,7 @@ def read(
         splits={name: _selected(stored.dataset, splits == i) for i, name in enumerate(SPLITS)},
         understood=described(found, labels, stored.labels.names, splits, how),
         fingerprint=hashlib.sha256(stored.content.encode() + splits.astype("uint8").tobytes()).hexdigest(),
+        left_out=stored.left_out,
     )
 
 
@@ -97,6 +105,8 @@ def read_items(
     target: str | None = None,
     columns: str | Sequence[str] | None = None,
     split: str | None = None,
+    others: bool = False,
+    left_out: list[Finding] | None = None,
 ) -> datasets.Dataset:
     """Every item of a source, to predict or to score: the columns `id`, `item` and `label`.
 
@@ -107,16 +117,22 @@ def read_items(
 
     takes: "image" or "text".
     split: one split of a source that has splits, by any of its names ("val", "dev"); None is all.
+    others: keep the columns of a table beside the item, as texts, under their names with "other "
+        before them.
+    left_out: where a finding goes for every item that cannot be had; None stops at the first.
 
     Raises as `read` does.
     """
     wanted = None if split is None else split_of(split)
     if split is not None and wanted is None:
         raise BadOption(f"no split is called {split!r}; the words are {', '.join(SPLIT_WORDS)}.")
-    asked = replace(_asked(takes, item, target, columns), labelled=False)
+    asked = replace(_asked(takes, item, target, columns), labelled=False, others=others)
     found = recognise(source, asked)
     _check_takes(found, takes)
-    stored = store(found, group=False, weight=False, labelled=False, keep=False)
+    skip = left_out is not None
+    stored = store(found, group=False, weight=False, labelled=False, skip_bad=skip, keep=False)
+    if left_out is not None:
+        left_out.extend(stored.left_out)
     if wanted is None:
         return stored.dataset
     _, given, _ = _codes(stored)

@@ -32,6 +32,8 @@ class Row(NamedTuple):
     item: a text; or an image, as an absolute path (str) or as encoded bytes.
     label: None where there is none.
     split: "train", "valid", "test", or None where the source does not say.
+    fault: why there is no item, in a whole sentence; None where there is one.
+    others: the cells of `Found.others`.
     """
 
     id: str
@@ -41,6 +43,8 @@ class Row(NamedTuple):
     split: str | None = None
     group: str | None = None
     weight: float | None = None
+    fault: str | None = None
+    others: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Asked:
     """What the caller said about the source; None is "find out".
 
     labelled: whether every row must have a label (training) or may have one (predicting).
+    others: whether a table's columns other than the item are kept beside the examples.
     """
 
     takes: str | None = None
@@ -58,6 +63,7 @@ class Asked:
     weight: str | None = None
     columns: tuple[str, ...] | None = None
     labelled: bool = True
+    others: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Found:
     read_from: ends the sentence "2,527 images in 6 classes, read from ...".
     rows: starts the stream; every call starts it anew.
     notes: what was left out or decided, in words; complete once the stream has run.
+    others: names of the columns that are kept beside the examples.
     """
 
     name: str
@@ -76,6 +83,7 @@ class Found:
     read_from: str
     rows: Callable[[], Iterator[Row]]
     notes: list[str] = field(default_factory=list)
+    others: tuple[str, ...] = ()
 
 
 def refuse_columns(asked: Asked, name: str) -> None:

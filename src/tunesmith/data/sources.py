@@ -11,15 +11,17 @@ from typing import Any
 from tunesmith.data import hugging_face
 from tunesmith.data.archives import extracted
 from tunesmith.data.arrays import found_in_npz
-from tunesmith.data.class_folders import hidden
+from tunesmith.data.class_folders import entries_of, hidden
 from tunesmith.data.folders import found_in_folder, holds_tabs, joined
-from tunesmith.data.items import found_in, image_item, text_in
+from tunesmith.data.items import found_in, image_item, text_or_fault
 from tunesmith.data.objects import table_of
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, Found, Row, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
 from tunesmith.data.tables import open_table
 from tunesmith.errors import BadData, NoData
 from tunesmith.registry import did_you_mean
+
+MOST_WITHIN = 2  # archives within an archive
 
 
 def recognise(source: object, asked: Asked, *, name: str = "data", where: str = "row") -> Found:
@@ -50,8 +52,10 @@ def recognise(source: object, asked: Asked, *, name: str = "data", where: str = 
     return found_in(table, asked, name=name)
 
 
-def found_at(path: Path, asked: Asked, *, name: str = "") -> Found:
+def found_at(path: Path, asked: Asked, *, name: str = "", within: int = 0) -> Found:
     """The examples of a file or a folder.
+
+    within: how many archives it was unpacked from; there are archives that hold themselves.
 
     Raises NoData if nothing is there, BadData if it is of no known kind.
     """
@@ -61,11 +65,15 @@ def found_at(path: Path, asked: Asked, *, name: str = "") -> Found:
     if path.is_dir() and hugging_face.is_saved(path):
         return recognise(hugging_face.saved(path), asked, name=name or path.resolve().name)
     if path.is_dir() and (archive := _only_archive(path)):
-        return found_at(archive, asked, name=name)
+        return found_at(archive, asked, name=name, within=within)
     if path.is_dir():
         return found_in_folder(path, asked, name=name)
+    if not path.is_file():
+        raise BadData(f"{path.name} is a pipe or a device, which cannot be read twice; save it as a file.")
     if ending == ".zip":
-        return found_at(extracted(path), asked, name=name or path.stem)
+        if within > MOST_WITHIN:
+            raise BadData(f"{path.name} lies in an archive in an archive, over and over; unpack it by hand.")
+        return found_at(extracted(path), asked, name=name or path.stem, within=within + 1)
     if ending == ".npz":
         return found_in_npz(path, asked, name=name)
     if ending in TABLE_ENDINGS or (ending == ".txt" and (asked.labelled or holds_tabs(path))):
@@ -86,11 +94,10 @@ def _at_home(path: str | PurePath) -> Path:
 
 def _only_archive(folder: Path) -> Path | None:
     """The one .zip or .npz of a folder that holds no other data."""
-    entries = [entry for entry in folder.iterdir() if not hidden(entry.name)]
-    archives = [entry for entry in entries if entry.suffix.lower() in (".zip", ".npz")]
-    data = (*TABLE_ENDINGS, *IMAGE_ENDINGS)
-    others = any(entry.is_dir() or entry.suffix.lower() in data for entry in entries)
-    return archives[0] if len(archives) == 1 and not others else None
+    folders, files = entries_of(folder)
+    archives = [name for name in files if name.lower().endswith((".zip", ".npz"))]
+    others = folders or any(name.lower().endswith((*TABLE_ENDINGS, *IMAGE_ENDINGS)) for name in files)
+    return folder / archives[0] if len(archives) == 1 and not others else None
 
 
 def _are_splits(source: Mapping[Any, Any]) -> bool:
@@ -159,11 +166,12 @@ def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Itera
         yield Row(where, where, item, None)
     elif there and (path.is_dir() or (ending in known and ending != ".txt")):
         for row in found_at(path, asked).rows():
-            yield row._replace(id=f"{item}/{row.id}" if path.is_dir() else row.id)
+            yield row._replace(id=f"{item}/{row.id}" if path.is_dir() else row.id, others=())
     elif not there:
         raise _nothing_at(path, asked)
     elif takes == "text":
-        yield Row(str(item), where, text_in(path, str(item)), None)
+        text, fault = text_or_fault(path, str(item))
+        yield Row(str(item), where, text, None, fault=fault)
     else:
         yield Row(str(item), where, str(path.absolute()), None)
 

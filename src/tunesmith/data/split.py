@@ -153,8 +153,9 @@ def _together(labels: Ints, same: Ints | None, counts: dict[int, int], random: n
     fewer = {split: max(1, round(count * share)) for split, count in counts.items()}
     drawn = np.empty(len(first), dtype=np.int64)
     drawn[order] = _stratified(labels[first[order]], fewer, random)
-    for k in np.unique(labels):  # a class may only have repeats of another class's items
-        mine = inverse[labels == k]
+    _, sizes = np.unique(labels, return_counts=True)
+    for rows in np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1]):
+        mine = inverse[rows]  # a class may only have repeats of another class's items
         if not (drawn[mine] == TRAIN).any():
             drawn[mine[0]] = TRAIN
     return drawn[inverse]
@@ -169,8 +170,9 @@ def _stratified(labels: Ints, counts: dict[int, int], random: np.random.Generato
         share = (sizes * (count / len(labels))).astype(np.float64)
         quotas[split] = _apportioned(share, np.minimum(spare, len(labels)), count)
         spare = spare - quotas[split]
-    for place, k in enumerate(classes):
-        rows = random.permutation(np.flatnonzero(labels == k))
+    rows_of = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    for place in range(len(classes)):
+        rows = random.permutation(rows_of[place])
         start = 0
         for split, quota in quotas.items():
             stop = start + int(quota[place])

@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.cache import cache_folder
+from tunesmith.data.data import Finding
 from tunesmith.data.rows import Found, Row
-from tunesmith.errors import BadData
+from tunesmith.errors import BadData, shown
 
 if TYPE_CHECKING:
     import datasets
 
 ROWS_AT_A_TIME: Final = 1_000
 BYTES_AT_A_TIME: Final = 64 * 2**20
+LONGEST_ITEM: Final = 2**30  # bytes or characters; a column of Arrow's strings ends at 2 GiB
+NOWHERE: Final = -1
+OTHER: Final = "other "  # before the name of a column that is kept beside the examples
 DAY: Final = 86_400  # seconds
 
 
@@ -53,6 +57,7 @@ class Stored:
     dataset: every row, with the columns of `Data`, memory-mapped.
     same: one number a row, equal where the texts, image bytes or image paths are equal.
     content: SHA-256 over everything but the splits; no path and no file time is in it.
+    left_out: rows whose item could not be had, where that was allowed.
     """
 
     dataset: datasets.Dataset
@@ -61,14 +66,18 @@ class Stored:
     groups: Codes | None
     same: array[int]
     content: str
+    left_out: tuple[Finding, ...]
 
 
-def store(found: Found, *, group: bool, weight: bool, labelled: bool, keep: bool = True) -> Stored:
+def store(
+    found: Found, *, group: bool, weight: bool, labelled: bool, skip_bad: bool = False, keep: bool = True
+) -> Stored:
     """Stream the rows of a source to `<cache>/data/`, where they are shared by equal content.
 
+    skip_bad: leave out rows whose item cannot be had, instead of stopping.
     keep: False leaves no file behind: it is gone from the folder once it is mapped into memory.
 
-    Raises BadData if there are no rows, if an image is not there, or if `labelled` and a row has
+    Raises BadData if there are no rows, if an item cannot be had, or if `labelled` and a row has
     no label; the message names the first such row and counts the others.
     """
     folder = cache_folder("data")
@@ -78,11 +87,13 @@ def store(found: Found, *, group: bool, weight: bool, labelled: bool, keep: bool
     temporary = Path(name)
     labels, splits, groups, same = Codes(), Codes(), Codes(), array("q")
     content, located = hashlib.sha256(), hashlib.sha256()
-    faults = _Faults(found.name, labelled)
+    faults = _Faults(found.name, labelled, skip_bad)
     try:
-        with _arrow_writer(temporary, found.takes, group=group, weight=weight) as write:
+        with _arrow_writer(temporary, found, group=group, weight=weight) as write:
             for row in found.rows():
                 size = faults.size_of(row, found.takes)
+                if size == NOWHERE:
+                    continue
                 labels.append(row.label)
                 splits.append(row.split)
                 same.append(hash(row.item))
@@ -99,12 +110,16 @@ def store(found: Found, *, group: bool, weight: bool, labelled: bool, keep: bool
         dataset = open_stored(temporary)
         if os.name == "posix":  # elsewhere a mapped file cannot be removed; the next store clears it
             temporary.unlink()
-        return Stored(dataset, labels, splits, groups if group else None, same, content.hexdigest())
+        return Stored(
+            dataset, labels, splits, groups if group else None, same, content.hexdigest(), (*faults.left_out,)
+        )
     located.update(content.digest() + repr((found.takes, group, weight)).encode())
     final = folder / f"{located.hexdigest()[:32]}.arrow"
     temporary.replace(final)
     dataset = open_stored(final)
-    return Stored(dataset, labels, splits, groups if group else None, same, content.hexdigest())
+    return Stored(
+        dataset, labels, splits, groups if group else None, same, content.hexdigest(), (*faults.left_out,)
+    )
 
 
 def open_stored(path: Path) -> Any:
@@ -135,16 +150,22 @@ def _identity(row: Row, size: int | None) -> bytes:
 class _Faults:
     """Rows that cannot be used, gathered so that one message can count them all."""
 
-    def __init__(self, source: str, labelled: bool) -> None:
+    def __init__(self, source: str, labelled: bool, skip_bad: bool) -> None:
         self.source = source
         self.labelled = labelled
-        self.absent: list[str] = []
-        self.absences = 0
+        self.skip_bad = skip_bad
+        self.left_out: list[Finding] = []
+        self.first = ("", "")
+        self.faults = 0
         self.unlabelled: list[str] = []
         self.without_label = 0
 
     def size_of(self, row: Row, takes: str) -> int | None:
-        """The bytes of the image file; None for what is not a file."""
+        """The bytes of the image file; None for what is not a file, NOWHERE if the item cannot be had."""
+        if row.fault is not None:
+            return self._fault(row, row.fault)
+        if len(row.item) > LONGEST_ITEM:
+            return self._fault(row, f"{row.where} has {len(row.item):,} bytes, more than {LONGEST_ITEM:,}.")
         if row.label is None and self.labelled:
             self.without_label += 1
             if not self.unlabelled:
@@ -153,20 +174,33 @@ class _Faults:
             return None
         try:
             return os.stat(row.item).st_size  # noqa: PTH116 (a Path per image costs more)
-        except (OSError, ValueError):
-            self.absences += 1
-            if not self.absent:
-                self.absent.append(f"{row.where} names the image {row.id}, which is not there")
-            return -1
+        except FileNotFoundError:
+            if row.where == row.id:
+                return self._fault(row, f"{row.where} is not there any more, or a link that leads nowhere.")
+        except (OSError, ValueError) as error:
+            if isinstance(error, PermissionError):
+                return self._fault(row, f"{row.where} cannot be read ({error.strerror}).")
+        cure = "; paths in a table start from the folder that the table lies in"
+        return self._fault(row, f"{row.where} names the image {row.id}, which is not there", cure)
+
+    def _fault(self, row: Row, what: str, cure: str = "") -> int:
+        what = what.rstrip(".")
+        if self.skip_bad:
+            self.left_out.append(Finding("absent", row.id, shown(f"{what}.")))
+        if not self.faults:
+            self.first = what, cure
+        self.faults += 1
+        return NOWHERE
 
     def raise_any(self, rows: int) -> None:
+        if self.faults and not (rows and self.skip_bad):
+            what, cure = self.first
+            if self.labelled and rows:
+                way = "pass --skip-bad (skip_bad=True) to leave out such rows"
+                cure = f"{cure}, or {way}" if cure else f"; mend that, or {way}"
+            raise BadData(f"{what}{_others(self.faults)}{cure}.")
         if not rows:
             raise BadData(f"{self.source} holds no examples.")
-        if self.absences:
-            raise BadData(
-                f"{self.absent[0]}{_others(self.absences)}; paths in a table start from the "
-                "folder that the table lies in."
-            )
         if self.without_label:
             raise BadData(
                 f"{self.unlabelled[0]} has no label{_others(self.without_label)}; "
@@ -181,14 +215,16 @@ def _others(count: int) -> str:
 
 
 @contextmanager
-def _arrow_writer(path: Path, takes: str, *, group: bool, weight: bool) -> Iterator[Any]:
+def _arrow_writer(path: Path, found: Found, *, group: bool, weight: bool) -> Iterator[Any]:
     import pyarrow as pa
 
+    takes = found.takes
     image = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
     fields = [("id", pa.string()), ("item", image if takes == "image" else pa.string())]
     fields.append(("label", pa.string()))
     fields += [("group", pa.string())] if group else []
     fields += [("weight", pa.float64())] if weight else []
+    fields += [(OTHER + name, pa.string()) for name in found.others]
     schema = pa.schema(fields)
     waiting: list[Row] = []
     held = 0
@@ -202,6 +238,8 @@ def _arrow_writer(path: Path, takes: str, *, group: bool, weight: bool) -> Itera
             "group": [row.group for row in waiting],
             "weight": [row.weight for row in waiting],
         }
+        for place, name in enumerate(found.others):
+            columns[OTHER + name] = [row.others[place] for row in waiting]
         try:
             arrays = [pa.array(columns[field.name], field.type) for field in schema]
         except UnicodeEncodeError:
@@ -233,7 +271,7 @@ def _cell(item: str | bytes, takes: str) -> object:
 def _not_unicode(rows: list[Row]) -> BadData:
     for row in rows:
         try:
-            "".join(part for part in row if isinstance(part, str)).encode()
+            "".join(part for part in (*row, *row.others) if isinstance(part, str)).encode()
         except UnicodeEncodeError:
             name = row.where.encode("utf-8", "replace").decode()
             return BadData(f"{name} holds signs that are no Unicode; rename or rewrite it.")

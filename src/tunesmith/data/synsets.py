@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from tunesmith.data.items import text_in
+from tunesmith.errors import BadData
+
 _SYNSET = re.compile(r"n\d{8}")
 
 
@@ -40,9 +43,15 @@ def synset_names(folder: Path) -> tuple[dict[str, str], str]:
 
 
 def _labels(path: Path) -> dict[str, str]:
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = text_in(path, path.name)
     if path.suffix == ".json":  # {"0": ["n01440764", "tench"], ...}
-        pairs = [(entry[0], entry[1].replace("_", " ")) for entry in json.loads(text).values()]
+        try:
+            pairs = [(entry[0], entry[1].replace("_", " ")) for entry in json.loads(text).values()]
+        except (ValueError, RecursionError, AttributeError, TypeError, LookupError) as error:
+            raise BadData(
+                f"{path.name} beside the class folders does not name synsets as ImageNet's does ({error}); "
+                "mend or remove it."
+            ) from error
     else:
         pairs = [(line[:9], line[9:]) for line in text.splitlines() if _SYNSET.match(line)]
     return {synset: f"{lemmas.split(',')[0].strip()} ({synset})" for synset, lemmas in pairs}

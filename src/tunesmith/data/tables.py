@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,11 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from tunesmith.data.labels import short
 from tunesmith.data.rows import some
 from tunesmith.errors import BadData
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-LONGEST_FIELD: Final = 16_000_000  # characters; a longer one is a quote that was never closed
+LONGEST: Final = 16_000_000  # characters of a row; a longer one is a quote that was never closed
+LONGEST_HEAD: Final = 8_000_000  # characters of the rows that are held to guess from
+LARGEST_ROW: Final = 64_000_000  # bytes of a Parquet row, on average over a row group
 
 Values = tuple[Any, ...]
 
@@ -37,8 +42,15 @@ class Table:
     guess_from: int = 1000
 
     def head(self) -> list[Values]:
-        """The first rows, to guess from."""
-        return [values for _, values in islice(self.rows(), self.guess_from)]
+        """The first rows, to guess from; fewer where they are long."""
+        rows: list[Values] = []
+        held = 0
+        for _, values in islice(self.rows(), self.guess_from):
+            rows.append(values)
+            held += sum(len(value) for value in values if isinstance(value, str | bytes))
+            if held > LONGEST_HEAD:
+                break
+        return rows
 
 
 def open_table(path: Path, *, columns: tuple[str, ...] | None = None, name: str = "") -> Table:
@@ -93,31 +105,37 @@ def _delimited(path: Path, name: str, columns: tuple[str, ...] | None) -> Table:
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
+    seen = set()
     for number, column in enumerate(names, start=1):
         if not column:
             raise BadData(f"{where}: column {number} has no name; give every column one.")
-        if column in names[: number - 1]:
-            raise BadData(f"{where}: two columns are called {column!r}; rename one of them.")
+        if column in seen:
+            raise BadData(f"{where}: two columns are called {short(column)}; rename one of them.")
+        seen.add(column)
 
 
 def _records_of(path: Path, name: str) -> Callable[[], Generator[tuple[int, list[str]], None, None]]:
     """The stream of (line on which the record starts, its fields); blank lines are passed over."""
     tabs = path.suffix.lower() in (".tsv", ".txt")
-    if tabs and _one_record_a_line(path):
+    if tabs and _one_record_a_line(path, name):
         return lambda: _tabbed(path, name)
     delimiter = "\t" if tabs else _delimiter(path, name)
     return lambda: _quoted(path, name, delimiter)
 
 
-def _one_record_a_line(path: Path) -> bool:
+def _one_record_a_line(path: Path, name: str) -> bool:
     """Whether every line has as many tabs as the first: then no field spans lines.
 
     Tab separated files are often written without any quoting, so that a quote is just a sign.
     """
-    with path.open("rb") as file:
-        counts = (line.count(b"\t") for line in file if line.strip())
-        first = next(counts, 0)
-        return all(count == first for count in counts)
+    try:
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(LONGEST), b"")
+            counts = (line.count(b"\t") for line in lines if line.strip())
+            first = next(counts, 0)
+            return all(count == first for count in counts)
+    except OSError as error:
+        raise BadData(f"{name} cannot be read ({error.strerror}).") from error
 
 
 def _tabbed(path: Path, name: str) -> Generator[tuple[int, list[str]], None, None]:
@@ -135,11 +153,21 @@ def _unquoted(cell: str) -> str:
 
 
 def _quoted(path: Path, name: str, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
-    reader = csv.reader(_lines(path, name), delimiter=delimiter, strict=True)
-    start = 1
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+    held, start = 0, 1
+
+    def lines() -> Iterator[str]:
+        nonlocal held
+        for line in _lines(path, name):
+            held += len(line)
+            if held > LONGEST:
+                raise _too_long(f"{name}:{start}")
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     try:
         for record in reader:
+            held = 0
             if record:
                 yield start, record
             start = reader.line_num + 1
@@ -148,6 +176,13 @@ def _quoted(path: Path, name: str, delimiter: str) -> Generator[tuple[int, list[
             f"{name}:{start}: the quotes of the record that starts here do not match ({error}); "
             'a field in quotes ends with a quote, and a quote within it is doubled ("").'
         ) from error
+
+
+def _too_long(where: str) -> BadData:
+    return BadData(
+        f"{where}: the row that starts here has more than {LONGEST:,} characters, the most that a row may "
+        "have; close its quotes, or give a table."
+    )
 
 
 def _delimiter(path: Path, name: str) -> str:
@@ -161,15 +196,23 @@ def _lines(path: Path, name: str, ends: str = "") -> Generator[str, None, None]:
     """Lines of text, ends kept. Raises BadData at bytes that are not text, with their line.
 
     ends: what ends a line; "" is any of the usual ends.
+    It is also BadData if a line has more than 16 million characters, or if the file is written to
+    meanwhile: its first rows and its last would not belong together.
     """
     try:
         with path.open(encoding="utf-8-sig", newline=ends) as file:
-            for number, line in enumerate(file, start=1):
+            before = os.fstat(file.fileno())
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), ""), start=1):
                 if "\0" in line:
                     raise BadData(
                         f"{name}:{number} holds a NUL byte, so it is no text; save the table as UTF-8 text."
                     )
+                if len(line) > LONGEST:
+                    raise _too_long(f"{name}:{number}")
                 yield line
+            after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BadData(f"{name} changed while it was read; read it again once nobody writes to it.")
     except UnicodeDecodeError as error:
         raise BadData(
             f"{name}:{_undecodable(path)} is not UTF-8 text ({error.reason}); save the table as UTF-8."
@@ -180,13 +223,15 @@ def _lines(path: Path, name: str, ends: str = "") -> Generator[str, None, None]:
 
 def _undecodable(path: Path) -> int:
     """The number of the first line that is not UTF-8."""
+    number, decoder = 1, codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        while piece := file.read(1 << 20):
             try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 1
+                decoder.decode(piece)
+            except UnicodeDecodeError as error:
+                return number + error.object[: error.start].count(b"\n")
+            number += piece.count(b"\n")
+    return number
 
 
 def _jsonl(path: Path, name: str) -> Table:
@@ -227,8 +272,12 @@ def _parquet(path: Path, name: str) -> Table:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-    except (OSError, pa.ArrowException) as error:
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            largest = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=0)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise BadData(f"{name} is not a Parquet file that can be read ({error}).") from error
+    if largest > LARGEST_ROW:
+        raise BadData(f"{name} has rows of {largest:,.0f} bytes, more than the {LARGEST_ROW:,} allowed.")
     columns = tuple(schema.names)
     _check_names(columns, name)
     class_names = _class_names(schema)
@@ -238,14 +287,19 @@ def _parquet(path: Path, name: str) -> Table:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=1000):
+                    # Arrow believes what a file says of where its texts begin; that is tried before.
+                    batch.validate(full=True)
                     cells = [
-                        named(batch.column(i).to_pylist(), class_names.get(column))
+                        named(batch.column(i).to_pylist(), class_names.get(column), f"{name}: {column}")
                         for i, column in enumerate(columns)
                     ]
                     for values in zip(*cells, strict=True):
                         number += 1
                         yield f"{name}:{number}", values
-        except (OSError, pa.ArrowException) as error:
+        except BadData:
+            raise
+        # ValueError: texts that are no UTF-8; OverflowError: dates that Python does not know.
+        except (OSError, ValueError, OverflowError, TypeError, MemoryError, pa.ArrowException) as error:
             raise BadData(f"{name}: row {number + 1} cannot be read ({error}).") from error
 
     return Table(name, columns, rows, path.parent)
@@ -255,21 +309,29 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
     """Names of whole-number labels that Hugging Face datasets wrote beside the columns."""
     try:
         info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+        return {
+            column: [str(name) for name in feature["names"]]
+            for column, feature in info.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
-    return {
-        column: feature["names"]
-        for column, feature in info.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
 
 
-def named(values: Iterable[Any], names: Sequence[str] | None) -> list[Any]:
+def named(values: Iterable[Any], names: Sequence[str] | None, where: str) -> list[Any]:
     """Whole numbers replaced by the names that they stand for; -1 and None stand for nothing.
 
-    >>> named([1, 0, -1, None], ["neg", "pos"])
+    Raises BadData, naming `where`, for what is none of these numbers.
+
+    >>> named([1, 0, -1, None], ["neg", "pos"], "a.parquet")
     ['pos', 'neg', None, None]
     """
     if names is None:
         return list(values)
-    return [None if value is None or value < 0 else names[value] for value in values]
+    try:
+        return [None if value is None or value < 0 else names[value] for value in values]
+    except (TypeError, IndexError):
+        raise BadData(
+            f"{where} holds labels that are no numbers from 0 to {len(names) - 1}, though it comes with "
+            f"the {len(names):,} names that such numbers stand for; write it again."
+        ) from None

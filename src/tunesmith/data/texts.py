@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.data.data import Finding
+from tunesmith.errors import shown
 
 if TYPE_CHECKING:
     import datasets
@@ -16,5 +17,5 @@ def empty_texts(dataset: datasets.Dataset) -> list[Finding]:
     for batch in dataset.select_columns(["id", "item"]).iter(batch_size=1000):
         for name, text in zip(batch["id"], batch["item"], strict=True):
             if not text.strip():
-                findings.append(Finding("empty", name, f"{name} is an empty text."))
+                findings.append(Finding("empty", name, shown(f"{name} is an empty text.")))
     return findings

@@ -9,6 +9,7 @@ import numpy as np
 
 from tunesmith.data.data import SPLITS
 from tunesmith.data.rows import Found, counted
+from tunesmith.errors import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +30,8 @@ def described(
     counts = np.bincount(labels, minlength=len(names))
     order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
     lines = [
-        f"{found.name}: {counted(len(labels), found.takes)} in {counted(len(names), 'class')}, "
-        f"read from {found.read_from}",
+        f"{shown(found.name)}: {counted(len(labels), found.takes)} in {counted(len(names), 'class')}, "
+        f"read from {shown(found.read_from)}",
         f"classes: {_classes(order, counts, names)}",
     ]
     sizes = np.bincount(splits, minlength=3)
@@ -44,7 +45,7 @@ def described(
             f"{counts[first] / len(labels):.0%} of all are {_short(names[first])}"
         )
     if found.notes:
-        lines.append("; ".join(found.notes))
+        lines.append(shown("; ".join(found.notes)))
     return tuple(lines)
 
 
@@ -56,4 +57,4 @@ def _classes(order: list[int], counts: NDArray[Any], names: Sequence[str]) -> st
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 40 else name[:37] + "..."
+    return shown(name if len(name) <= 40 else name[:37] + "...")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BY_TORCH: Final = ("bilinear", "bicubic")
+FAR: Final = 16  # times longer than wide; no photo is
 
 
 def stacked(items: Sequence[Mapping[str, Any]], *, size: int, resize: int, interpolation: str) -> Tensor:
@@ -39,7 +40,7 @@ def stacked(items: Sequence[Mapping[str, Any]], *, size: int, resize: int, inter
 
     batch = np.empty((len(items), 3, size, size), dtype=np.uint8)
     for i, item in enumerate(items):
-        pixels = covering(decode(item, at_least=(resize, resize)), resize, interpolation)
+        pixels = covering(seen(decode(item, at_least=(resize, resize))), resize, interpolation)
         # numpy copies on this thread; Tensor.copy_ would wake torch's pool for 150,000 values.
         batch[i] = middle(pixels, size).transpose(2, 0, 1)
     return torch.from_numpy(batch)
@@ -59,6 +60,21 @@ def covering(pixels: NDArray[np.uint8], resize: int, interpolation: str) -> NDAr
     if shape == (H, W):
         return pixels
     return (_by_torch if interpolation in BY_TORCH else _by_pil)(pixels, shape, interpolation)
+
+
+def seen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part of [H, W, 3] that a square in the middle can be cut from; most images are that part.
+
+    One of 1 x 60,000 pixels would have 13 million columns when 224 pixels high: of sides over 16
+    times as long as the other, what lies further from the middle goes before the resize.
+    """
+    H, W = pixels.shape[:2]
+    most = FAR * min(H, W)
+    if max(H, W) <= most:
+        return pixels
+    most += (max(H, W) - most) % 2  # as much on either side
+    top, left = max(0, (H - most) // 2), max(0, (W - most) // 2)
+    return pixels[top : top + most, left : left + most]
 
 
 def middle(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

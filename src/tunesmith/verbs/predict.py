@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.rows import counted
 from tunesmith.verbs.environment import prepare
+from tunesmith.verbs.reporting import Lines
 
 if TYPE_CHECKING:
+    from tunesmith.data.data import Finding
     from tunesmith.runs import Run
+    from tunesmith.verbs.reporting import Reporter
 
 
 def predict(
@@ -19,10 +23,12 @@ def predict(
     columns: str | None = None,
     split: str | None = None,
     probabilities: bool = False,
+    skip_bad: bool = False,
     batch: int = 32,
     device: str = "auto",
+    reporter: Reporter | None = None,
 ) -> list[dict[str, Any]]:
-    """A run's answers for new items: label and probability.
+    """A run's answers for new items: label and probability, beside a table's other columns.
 
     run: the folder of the run; runs/latest is the newest one.
     items: files, folders, texts or a table; in Python also lists and frames.
@@ -30,14 +36,17 @@ def predict(
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
     probabilities: a column for every class.
+    skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
     batch: items at a time.
     device: auto, cpu, cuda, cuda:N or mps.
+    reporter: where to tell what was left out; None: lines on standard error.
     """
     prepare()
     from tunesmith.runs import Run as Opened
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
-    return opened.predict(
+    left_out: list[Finding] | None = [] if skip_bad else None
+    answers = opened.predict(
         items,
         item=item,
         columns=columns,
@@ -45,4 +54,11 @@ def predict(
         probabilities=probabilities,
         batch=batch,
         device=device,
+        left_out=left_out,
     )
+    if left_out:
+        say = reporter or Lines()
+        for finding in left_out:
+            say.warn(f"left out: {finding.message.rstrip('.')}")
+        say.warn(f"{counted(len(left_out), 'item')} left out, {len(answers):,} answered")
+    return answers

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.data import Data, Finding
+from tunesmith.data.rows import counted
 from tunesmith.errors import BadData, BadOption
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
@@ -40,6 +41,7 @@ def read_data(
             "valid_size",
             "test_size",
             "seed",
+            "skip_bad",
         )
     }
     from tunesmith.data.read import read
@@ -54,6 +56,13 @@ def read_data(
         task = TASKS.load(f"{data.takes}-classification")()
     for line in data.understood:
         say.say(line)
+    if data.left_out:
+        for finding in data.left_out:
+            say.warn(f"left out: {finding.message.rstrip('.')}")
+        kept = sum(len(s) for s in data.splits.values())
+        count = f"{counted(len(data.left_out), task.unit)} left out that could not be had, {kept:,} kept"
+        say.warn(count)
+        data = replace(data, understood=(*data.understood, f"{count}: {_first(data.left_out)}"))
     with say.work("looking for items that cannot be read", sum(len(s) for s in data.splits.values())):
         findings = unusable(task, data, store, known)
     if findings:
@@ -89,13 +98,12 @@ def unusable(task: Task, data: Data, store: Store, known: dict[str, bytes]) -> l
 
 def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, *, skip: bool) -> Data:
     """The data without the items that cannot be read, each said; or, unless `skip`, an error."""
-    said = [(f.message if f.where in f.message else f"{f.where}: {f.message}").rstrip(".") for f in findings]
-    shown = "; ".join(said[:SHOWN])
-    more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+    said = [_said(finding) for finding in findings]
+    shown = _first(findings)
     if not skip:
         raise BadData(
             f"{len(findings)} of {sum(len(s) for s in data.splits.values()):,} {task.unit}s cannot be used: "
-            f"{shown}{more}. "
+            f"{shown}. "
             f"Mend or remove them, or pass --skip-bad (skip_bad=True) to leave them out."
         )
     for line in said:
@@ -111,7 +119,7 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
     kept = replace(
         data,
         splits=splits,
-        understood=(*data.understood, f"{count}: {shown}{more}"),
+        understood=(*data.understood, f"{count}: {shown}"),
         fingerprint=f"{data.fingerprint} without {len(findings)}",
     )
     gone = set(data.train["label"]) - set(kept.train["label"])
@@ -121,6 +129,17 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
         )
     say.warn(count)
     return kept
+
+
+def _said(finding: Finding) -> str:
+    where = finding.where
+    return (finding.message if where in finding.message else f"{where}: {finding.message}").rstrip(".")
+
+
+def _first(findings: Sequence[Finding]) -> str:
+    """The first few findings, and how many more there are."""
+    more = f" and {len(findings) - SHOWN:,} more" if len(findings) > SHOWN else ""
+    return "; ".join(map(_said, findings[:SHOWN])) + more
 
 
 def say_truncation(network: Network, examples: Mapping[str, Examples], say: Reporter) -> None:
