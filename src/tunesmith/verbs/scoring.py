@@ -14,8 +14,8 @@ import numpy as np
 
 from tunesmith.data.data import Data
 from tunesmith.evaluation import difference, evaluate
-from tunesmith.files import write_whole
 from tunesmith.runs import Run, save_model
+from tunesmith.seals import settle, write_sealed
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.feeds import Feed
@@ -101,8 +101,8 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
     if not processes.main():
         processes.wait()
         return Run(folder.resolve())
-    if not (folder / "model").exists():
-        save_model(network, started.want, task, labels, folder / "model")
+    shutil.rmtree(folder / "model", ignore_errors=True)  # of a finish that was interrupted: who knows how
+    save_model(network, started.want, task, labels, folder / "model")
     _write_predictions(folder, task, data, labels, predictions["test"])
     best = training.progress.best or {}
     written = {
@@ -125,12 +125,13 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
         **{split: s.as_dict() for split, s in scores.items()},
         "baselines": {name: s.as_dict() for name, s in compared.items()},
     }
-    write_whole(folder / "scores.json", json.dumps(written, indent=1) + "\n")
+    write_sealed(folder, "scores.json", json.dumps(written, indent=1) + "\n")
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     run = Run(folder.resolve()).holding(network, task, labels)
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
         log.write("\n".join(outcome(run)) + "\n")
+    settle(folder, "log.txt")
     processes.wait()
     return run
 
@@ -160,4 +161,4 @@ def _write_predictions(folder: Path, task: Task, data: Data, labels: Labels, pre
     )
     buffer = io.BytesIO()
     pq.write_table(table_, buffer)
-    write_whole(folder / "predictions.parquet", buffer.getvalue())
+    write_sealed(folder, "predictions.parquet", buffer.getvalue())
