@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,10 @@ def finish(started: Started, training: Training, baselines: Mapping[str, Mapping
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     run = Run(folder.resolve()).holding(network, task, labels)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        log.write("\n".join(outcome(run)) + "\n")
-    settle(folder, "log.txt")
+    with suppress(OSError):  # the run stands; this is for people
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write("\n".join(outcome(run)) + "\n")
+        settle(folder, "log.txt")
     processes.wait()
     return run
 
