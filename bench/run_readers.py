@@ -64,13 +64,15 @@ def old_torch_weights(random: Random) -> Sample:
 
 
 def read(path: Path) -> object:
-    """The state dict, fitted to another network than it is of."""
+    """The state dict, in a network that it fits unless it was mutated."""
     import torch
 
     from tunesmith.networks.weights import load_weights, read_weights
 
-    body = torch.nn.ModuleDict({"body": torch.nn.Linear(5, 6)})
-    return load_weights(body, read_weights(path), where=path.name, network="body", allow_missing=True)
+    body = torch.nn.Linear(5, 6)
+    body.register_buffer("n", torch.tensor(0))
+    network = torch.nn.ModuleDict({"body": body})
+    return load_weights(network, read_weights(path), where=path.name, network="body", allow_missing=True)
 
 
 OPTIONS = (
