@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +72,41 @@ def tunesmith(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         return Answer(code, said.out, said.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def ask() -> Iterator[Callable[..., dict[str, Any]]]:
+    """Have a verb carried out by a fresh child of a process that has imported everything.
+
+    `ask("fit", die=("step", 3), data=photos)` gives {"killed", "code"}; see nursery.py for what else can be
+    asked for with `beside`.
+    """
+    nursery = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+    to, back = nursery.stdin, nursery.stdout
+    assert back.readline().strip() == "ready"
+
+    def request(
+        verb: str,
+        die: tuple[str, int] | None = None,
+        beside: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        to.write(json.dumps({"verb": verb, "options": options, "die": die, **(beside or {})}) + "\n")
+        to.flush()
+        answer: dict[str, Any] = json.loads(back.readline())
+        return answer
+
+    yield request
+    to.close()
+    nursery.wait()
 
 
 @pytest.fixture(scope="session")

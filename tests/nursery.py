@@ -3,6 +3,11 @@
 Reads one JSON request a line: {"verb": "fit" | "resume", "options": {...}, "die": [what, count] | null};
 answers with the child's exit status. A child that is to die kills itself with SIGKILL at the count-th
 time that something happens: no handler runs and nothing is flushed, as when the power goes.
+
+Further keys, all optional. "argv": the command line is run instead of a verb. "err": a file for what the
+child says. "cache": its cache folder. "signals": [[number, what, count] ...], to be sent to itself, in
+this order.
+"disk": the arguments of faults.arm, and "done", the file for what was asked of the disk.
 """
 
 from __future__ import annotations
@@ -16,9 +21,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+import faults  # type: ignore[import-not-found]
 
-def die_at(what: str, count: int) -> None:
-    """Arrange for SIGKILL at the count-th step, fsync, rename, prediction or event."""
+
+def signalled(signals: list[Any]) -> None:
+    """Arrange for signals, one after the other, each counted from when the one before it came."""
+    if signals:
+        (number, what, count), *rest = signals
+        die_at(what, count, number, lambda: signalled(rest))
+
+
+def die_at(
+    what: str, count: int, number: int = signal.SIGKILL, then: Callable[[], None] = lambda: None
+) -> None:
+    """Arrange for SIGKILL, or another signal, at the count-th step, fsync, rename, prediction or event."""
     from tunesmith.tasks.classification import Classification
     from tunesmith.training import frozen
     from tunesmith.training.loop import Training
@@ -29,10 +46,11 @@ def die_at(what: str, count: int) -> None:
         def wrapped(*args: Any, **options: Any) -> Any:
             left[0] -= 1
             if left[0] == 0 and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
+                then()
             result = function(*args, **options)
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if left[0] == 0 and after:
+                os.kill(os.getpid(), number)
             return result
 
         return wrapped
@@ -51,14 +69,30 @@ def die_at(what: str, count: int) -> None:
         raise ValueError(what)
 
 
-def child(request: dict[str, Any]) -> None:
-    """Carry out one request in this process."""
+def child(request: dict[str, Any]) -> int:
+    """Carry out one request in this process; the exit code."""
     import tunesmith as ts
+    from tunesmith.cli import main as command_line
     from tunesmith.verbs.reporting import Silent
 
-    if request["die"]:
+    if request.get("cache"):
+        os.environ["TUNESMITH_CACHE"] = request["cache"]
+    if request.get("die"):
         die_at(*request["die"])
-    getattr(ts, request["verb"])(**request["options"], reporter=Silent())
+    signalled(request.get("signals", []))
+    disk = faults.arm(**request["disk"]) if request.get("disk") else None
+    code = 0
+    try:
+        if "argv" in request:
+            sys.argv = ["tunesmith", *request["argv"]]
+            command_line()
+        else:
+            getattr(ts, request["verb"])(**request["options"], reporter=Silent())
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    if disk is not None and request.get("done"):
+        faults.note(disk, request["done"])
+    return code
 
 
 def main() -> None:
@@ -67,21 +101,30 @@ def main() -> None:
     import sklearn.metrics
     import timm
     import torchvision.transforms.v2
+    import transformers.models.bert.modeling_bert
 
+    import tunesmith.cli.app
     import tunesmith.verbs.carrying_out
 
-    _ = accelerate, sklearn, timm, torchvision, tunesmith
+    _ = accelerate, sklearn, timm, torchvision, transformers, tunesmith
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            code = 99
             try:
-                child(request)
-                os._exit(0)
+                if request.get("err"):
+                    said = os.open(request["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                    os.dup2(said, 2)
+                    os.dup2(said, 1)
+                code = child(request)
             except BaseException:  # noqa: BLE001
                 traceback.print_exc()
-                os._exit(1)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
         _, status = os.waitpid(pid, 0)
         print(json.dumps({"killed": os.WIFSIGNALED(status), "code": os.WEXITSTATUS(status)}), flush=True)
 

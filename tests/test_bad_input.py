@@ -438,10 +438,15 @@ def test_a_run_is_not_resumed_on_other_data(
 ) -> None:
     import yaml
 
+    from tunesmith.seals import seal
+
     asked = yaml.safe_load((begun / "asked.yaml").read_text())
     (begun / "asked.yaml").write_text(yaml.safe_dump(asked | {"data": str(own_photos)}))
+    seal(begun)
     (own_photos / "red" / "00.png").unlink()
-    assert "the data are not those" in refused("resume", begun)
+    said = refused("resume", begun)
+    assert "the data are not those" in said
+    assert "red/00.png gone" in said
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])

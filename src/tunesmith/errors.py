@@ -11,6 +11,7 @@ TunesmithError
 ├── ModelUnavailable  OSError            weights that are not here and cannot be fetched
 ├── MissingPackage    ImportError        an optional package is not installed
 ├── BadRun            ValueError         a run folder that is missing, incomplete or damaged
+├── DiskFailed        OSError            a file that cannot be written, on a disk that is full, say
 ├── FrozenMoved       RuntimeError       a frozen stage was changed: a bug, and the run is worth nothing
 ├── CannotReplay      RuntimeError       a network that cannot go on from stored activations at this cut
 ├── EngineFailed      RuntimeError       an inference engine cannot run a network, or differs from it
@@ -89,6 +90,10 @@ class MissingPackage(TunesmithError, ImportError):
 
 class BadRun(TunesmithError, ValueError):
     """A run folder that is missing, incomplete or damaged."""
+
+
+class DiskFailed(TunesmithError, OSError):
+    """A file that cannot be written, on a disk that is full, say."""
 
 
 class FrozenMoved(TunesmithError, RuntimeError):

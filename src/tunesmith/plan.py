@@ -142,7 +142,7 @@ class Plan:
         Raises BadPlan with the field that is wrong.
         """
         try:
-            raw = json.loads(text, parse_constant=_no_constant)
+            raw = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise BadPlan(f"{where} is not JSON: {error}") from error
         if not isinstance(raw, dict):
@@ -314,6 +314,15 @@ def _refuse_unknown(raw: Mapping[str, Any], form: type, where: str) -> None:
 
 def _no_constant(word: str) -> float:
     raise ValueError(f"{word} is not a number that a plan can hold")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name[:80]!r} stands twice in one object")
+        found[name] = value
+    return found
 
 
 def _rate(lr: float) -> str:

@@ -4,12 +4,14 @@ asked.yaml        what was asked, resolved; `tunesmith fit --config` runs it aga
 manifest.json     hashes of data and weights, versions, hardware, seed, command
 plan.txt, .json   what trained when, and at what rate
 history.jsonl     one line an epoch; log.txt the same in plain lines
+examples.parquet  which example was in which split, its label, and a hash of its content
 checkpoint/       while it trains: weights that moved, the best ones, optimizer, random state
 model/            the result: weights, labels, preprocessing
 scores.json       with intervals, beside the baselines
 predictions.parquet   of the test split; predictions-valid.parquet of validation
 facts.json        seconds in all, how far each stage moved from its pretrained weights
 report.html       a page of all this, where one was made
+files.sha256      what every file was written with, compared when one is read; model/ has its own
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tunesmith.data.images import unreadable
 from tunesmith.data.read import read_items
 from tunesmith.data.stored import OTHER
-from tunesmith.errors import BadData, BadOption, BadRun
+from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import Scores, evaluate
 from tunesmith.files import whole_folder, write_whole
 from tunesmith.networks.network import Network, Stage, Want
-from tunesmith.networks.weights import file_digest, fill
+from tunesmith.networks.weights import fill
 from tunesmith.plan import Plan
 from tunesmith.registry import did_you_mean
+from tunesmith.seals import check, check_all, read_sealed, seal, seals
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.devices import accelerator_for
@@ -86,17 +89,19 @@ class Run:
         """What was asked, resolved."""
         import yaml
 
-        path = self.folder / "asked.yaml"
         try:
-            return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            return dict(yaml.safe_load(read_sealed(self.folder, "asked.yaml").decode("utf-8")))
+        except BadRun:
+            raise
+        except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+            path = self.folder / "asked.yaml"
             raise BadRun(f"{path} is missing or damaged ({type(error).__name__}).") from error
 
     @property
     def manifest(self) -> dict[str, Any]:
         """Hashes, versions, hardware."""
         path = self.folder / "manifest.json"
-        manifest = _json(path)
+        manifest = _json(self.folder, "manifest.json")
         if not {"data", "network", "seed"} <= manifest.keys():
             raise BadRun(f"{path} is incomplete: it does not say which data and network the run is of.")
         return manifest
@@ -104,8 +109,8 @@ class Run:
     @property
     def plan(self) -> Plan:
         """What trained when."""
-        path = self.folder / "plan.json"
-        return Plan.from_json(path.read_text(encoding="utf-8"), where=str(path))
+        text = read_sealed(self.folder, "plan.json").decode("utf-8", "replace")
+        return Plan.from_json(text, where=str(self.folder / "plan.json"))
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -115,7 +120,7 @@ class Run:
         """
         if not self.finished:
             raise BadRun(f"{self.folder} is unfinished; go on with: tunesmith resume {self.folder}")
-        return _json(self.folder / "scores.json")
+        return _json(self.folder, "scores.json")
 
     @property
     def verdict(self) -> str:
@@ -125,28 +130,57 @@ class Run:
     @property
     def replay(self) -> dict[str, Any]:
         """Which engine ran frozen stages, how far it is from the network, what was computed and replayed."""
-        return _json(self.folder / "replay.json")
+        return _json(self.folder, "replay.json")
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """One row per epoch."""
-        path = self.folder / "history.jsonl"
-        return (
-            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            if path.is_file()
-            else []
-        )
+        if not self.finished and not (self.folder / "history.jsonl").is_file():
+            return []
+        rows = read_sealed(self.folder, "history.jsonl").splitlines()
+        return [_object(row, f"{self.folder / 'history.jsonl'}:{i}") for i, row in enumerate(rows, start=1)]
+
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """A row for each example of the test split: id, truth, label, and the probability of every class.
+
+        Raises BadRun while the run is unfinished.
+        """
+        import io
+
+        import pyarrow.parquet as pq
+
+        _ = self.scores
+        table = pq.read_table(io.BytesIO(read_sealed(self.folder, "predictions.parquet")))
+        rows: list[dict[str, Any]] = table.to_pylist()
+        return rows
+
+    def damage(self) -> list[str]:
+        """What is wrong with the run's files, a sentence for each; empty if all are as they were written."""
+        found = []
+        folders = [self.folder, *(p for p in (self.folder / "model",) if self.finished or p.is_dir())]
+        for folder in folders:
+            try:
+                known = seals(folder)
+            except BadRun as error:
+                found.append(str(error))
+                continue
+            for name in known:
+                try:
+                    check(folder, name, known)
+                except BadRun as error:
+                    found.append(str(error))
+        return found
 
     @property
     def facts(self) -> dict[str, Any]:
         """Seconds in all and how far each stage moved; empty for a run that did not keep them."""
-        path = self.folder / FACTS
-        return _json(path) if path.is_file() else {}
+        return _json(self.folder, FACTS) if (self.folder / FACTS).is_file() else {}
 
     @property
     def described(self) -> dict[str, Any]:
         """What is known of the kept network without loading it: task, labels, parts."""
-        described = _json(self.folder / "model" / NETWORK)
+        described = _json(self.folder / "model", NETWORK)
         if not {"task", "labels", "parts"} <= described.keys():
             raise BadRun(f"{self.folder / 'model' / NETWORK} is incomplete.")
         return described
@@ -290,9 +324,9 @@ def save_model(network: Network, want: Want, task: Task, labels: Labels, folder:
             "recipe": None if network.recipe is None else {**network.recipe, "origin": network.origin},
             "preprocess": network.preprocess.spec(),
             "parts": [asdict(part) for part in network.parts],
-            "sha256": file_digest(temporary / WEIGHTS),
         }
         (temporary / NETWORK).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        seal(temporary)
 
 
 def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Network, Task, Labels]:
@@ -303,12 +337,8 @@ def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Networ
     """
     from safetensors.torch import load_file
 
-    described = _json(folder / NETWORK)
-    weights = folder / WEIGHTS
-    if not weights.is_file() or file_digest(weights) != described.get("sha256"):
-        raise BadRun(
-            f"{weights} is missing, was cut short or was changed since it was written; it is not loaded."
-        )
+    check_all(folder, needed=(NETWORK, WEIGHTS))
+    described = _json(folder, NETWORK)
     try:
         want = Want(**{**described["want"], "labels": tuple(described["want"]["labels"])})
         labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
@@ -317,10 +347,19 @@ def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Networ
         ]
         task: Task = TASKS.load(described["task"])()
         recipe = described["recipe"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRun(f"{folder / NETWORK} is incomplete: {error}") from error
-    network = _rebuilt(recipe, described, folder, want, parts, module)
-    fill(network.module, load_file(weights))
+    try:
+        network = _rebuilt(recipe, described, folder, want, parts, module)
+        fill(network.module, load_file(folder / WEIGHTS))
+    except TunesmithError:
+        raise
+    except Exception as error:  # whatever a library says of a network that was described by hand
+        line = next(iter(str(error).splitlines()), "")[:200]
+        raise BadRun(
+            f"{folder / NETWORK} describes no network that the weights beside it fit "
+            f"({type(error).__name__}: {line}); copy the run again from where it is whole."
+        ) from error
     network.module.eval()
     return network, task, labels
 
@@ -361,8 +400,12 @@ def point_latest(folder: Path) -> None:
         write_whole(folder.parent / "latest.txt", folder.name + "\n")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    return _object(read_sealed(folder, name), str(folder / name))
+
+
+def _object(text: bytes, where: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise BadRun(f"{path} is missing or damaged: {error}") from error
+        return dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadRun(f"{where} is damaged: {error}") from error

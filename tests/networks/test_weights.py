@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tunesmith.errors import BadWeights
-from tunesmith.networks.weights import Match, fill, load_weights, read_header, read_weights
+from tunesmith.networks.header import read_header
+from tunesmith.networks.weights import Match, fill, load_weights, read_weights
 
 
 class Canary:

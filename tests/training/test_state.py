@@ -100,9 +100,9 @@ def test_a_second_checkpoint_of_the_same_place_replaces_the_first(tmp_path: Path
 
 FILES = (
     "best.safetensors",
+    "files.sha256",
     "optimizer.safetensors",
     "random.safetensors",
-    "sha256.json",
     "state.json",
     "weights.safetensors",
 )
@@ -144,14 +144,14 @@ def test_any_flipped_byte_of_the_state_is_found_out(tmp_path: Path, seed: int) -
         (place / "state.json").write_bytes(bytes(harmed))
         found, complaints = read_checkpoint(tmp_path)
         assert found is None
-        assert "its content is not what was written" in complaints[0]
+        assert "changed since it was written" in complaints[0]
     (place / "state.json").write_bytes(content)
     assert read_checkpoint(tmp_path)[1] == []
 
 
 def test_when_every_checkpoint_is_damaged_each_is_complained_of(tmp_path: Path) -> None:
     for steps in (1, 2):
-        (write_checkpoint(tmp_path, snapshot(steps)) / "sha256.json").write_text("[]")
+        (write_checkpoint(tmp_path, snapshot(steps)) / "files.sha256").write_text("[]")
     found, complaints = read_checkpoint(tmp_path)
     assert found is None
     assert len(complaints) == 2

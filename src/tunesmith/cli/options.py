@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from tunesmith.verbs.options import kind_of
+from tunesmith.verbs.config import kind_of
+from tunesmith.verbs.stopping import exit_code
 
 # Options that need a more telling form than their name gives.
 SHORT = {
@@ -133,7 +134,7 @@ def as_command(
             then(**{n: value for n, value in given.items() if getattr(sources[n], "name", "") != "DEFAULT"})
         except KeyboardInterrupt as stop:
             typer.echo(f"\n{str(stop) or 'stopped'}", err=True)
-            raise typer.Exit(130) from stop
+            raise typer.Exit(exit_code(stop)) from stop
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__name__ = name

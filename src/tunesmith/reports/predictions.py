@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.errors import BadRun
+from tunesmith.seals import read_sealed
 
 FILES = {"valid": "predictions-valid.parquet", "test": "predictions.parquet"}
 
@@ -41,8 +43,9 @@ def read_predictions(folder: Path, split: str, labels: Sequence[str]) -> Predict
     import pyarrow.parquet as pq
 
     path = folder / FILES[split]
+    content = read_sealed(folder, FILES[split])
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(io.BytesIO(content))
         truth, ids = table["truth"].to_pylist(), table["id"].to_pylist()
         columns = [table[f"p({name})"].to_numpy() for name in labels]
         index = {name: i for i, name in enumerate(labels)}

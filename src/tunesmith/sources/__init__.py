@@ -140,7 +140,7 @@ def headed(path: Path) -> Name:
 def headed_files(pattern: str = "", source: str = "") -> list[Model]:
     """The safetensors files with a header in the folders of TUNESMITH_MODELS, of one source if named."""
     from tunesmith.errors import BadWeights
-    from tunesmith.networks.weights import read_header
+    from tunesmith.networks.header import read_header
 
     found = []
     for folder in filter(None, os.environ.get("TUNESMITH_MODELS", "").split(os.pathsep)):
@@ -174,7 +174,7 @@ def load(model: str, want: Want) -> Network:
 
 def _header(path: Path) -> Mapping[str, str]:
     from tunesmith.errors import BadWeights
-    from tunesmith.networks.weights import read_header
+    from tunesmith.networks.header import read_header
 
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.safetensors")] if path.parent.is_dir() else []

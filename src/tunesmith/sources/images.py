@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import BadOption
+from tunesmith.files import file_digest
 from tunesmith.networks.network import Want
 from tunesmith.networks.preprocess import ImagePreprocess
-from tunesmith.networks.weights import file_digest, load_weights, read_weights, shortened
+from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 
 if TYPE_CHECKING:

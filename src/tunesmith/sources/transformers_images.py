@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from tunesmith.errors import BadOption, BadWeights, ModelUnavailable
+from tunesmith.files import file_digest
 from tunesmith.networks.assemble import assemble, image_example, named
 from tunesmith.networks.network import Network, Want, digest
 from tunesmith.networks.preprocess import ImagePreprocess
-from tunesmith.networks.weights import file_digest, load_weights, read_weights, shortened
+from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import obeying, origin
 from tunesmith.sources.transformers_files import fetched

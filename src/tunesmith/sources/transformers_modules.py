@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from tunesmith.errors import BadWeights
+from tunesmith.files import file_digest
 from tunesmith.networks.heads import started
 from tunesmith.networks.network import Want, digest
 from tunesmith.networks.pooled import Pooled
-from tunesmith.networks.weights import file_digest, load_weights, read_weights, shortened
+from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import origin
 from tunesmith.sources.transformers_files import fetched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from tunesmith.errors import BadRun
 from tunesmith.files import clear_leftovers, whole_folder
+from tunesmith.seals import check_all, seal
 
 KEPT: Final = 2  # checkpoints on disk: the newest, and the one before it
 KINDS: Final = ("weights", "best", "optimizer", "random")
@@ -103,7 +103,7 @@ def restore_random(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
 def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
     """Write a snapshot below `folder`, whole or not at all; older ones go, after it stands.
 
-    Each file's SHA-256 is in sha256.json: what lies in a file is not thereby what was written.
+    Each file's SHA-256 lies beside it: what lies in a file is not thereby what was written.
     """
     from safetensors.torch import save_file
 
@@ -117,8 +117,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
             save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
         state = {"progress": asdict(progress), "random": snapshot.randoms}
         (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        digests = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
-        (temporary / "sha256.json").write_text(json.dumps(digests), encoding="utf-8")
+        seal(temporary)
     for old in checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return place
@@ -145,23 +144,16 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def _read(place: Path) -> Snapshot:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        digests = json.loads((place / "sha256.json").read_text(encoding="utf-8"))
-        for name, digest in digests.items():
-            if _digest(place / name) != digest:
-                raise BadRun(f"{place / name} is damaged: its content is not what was written.")
+        check_all(place, needed=("state.json", *(f"{kind}.safetensors" for kind in KINDS)))
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         known = {f.name for f in fields(Progress)}
         progress = Progress(**{k: v for k, v in state["progress"].items() if k in known})
         tensors = {kind: load_file(place / f"{kind}.safetensors") for kind in KINDS}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, BadRun):
-            raise
-        raise BadRun(f"the checkpoint {place} is incomplete or damaged: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        why = str(error).partition(";")[0]  # what to do about it is to use another one
+        raise BadRun(f"the checkpoint {place} is incomplete or damaged: {why}.") from error
     return Snapshot(progress, tensors, state["random"])
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 import random
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, Diverged, TunesmithError
-from tunesmith.files import clear_leftovers, write_whole
+from tunesmith.files import clear_leftovers
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.reports.moved import Pretrained
 from tunesmith.runs import Run
+from tunesmith.seals import write_sealed
 from tunesmith.tasks.task import Labels
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
@@ -32,13 +30,14 @@ from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
-from tunesmith.verbs.folders import check_place, make_folder, refuse_changes
+from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
 from tunesmith.verbs.started import Started
+from tunesmith.verbs.stopping import Request, interruptible
 from tunesmith.verbs.understanding import read_data, say_truncation
 
 WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
@@ -93,6 +92,9 @@ def begin(
         say.warn(line)
     task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
     examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
+    if folder is not None:
+        refuse_other_data(folder, data, examples)
+        refuse_other_weights(folder, network)
     # What cannot be trained is refused here, before a folder appears.
     Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
     say_truncation(network, examples, say)
@@ -110,9 +112,7 @@ def begin(
         recorded.close()
         return None
     if folder is None:
-        folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
-    else:
-        refuse_changes(folder, data, network)
+        folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan))
     return Started(
         folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began
     )
@@ -171,7 +171,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         error.args = (f"{error} The run is in {folder}.",)
         raise
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"stopped; go on with: tunesmith resume {folder}") from stop
+        raise type(stop)(f"stopped; go on with: tunesmith resume {folder}") from stop
     finally:
         beside.shutdown()
         if pretrained is not None:
@@ -224,27 +224,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """The first Ctrl-C or SIGTERM sets a flag, to end with a checkpoint; the second ends at once."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-
-    def first(number: int, _: FrameType | None) -> None:
-        flag.set()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _train(training: Training, started: Started, say: Reporter, interrupted: threading.Event) -> None:
+def _train(training: Training, started: Started, say: Reporter, interrupted: Request) -> None:
     folder = started.folder
     log = folder / "log.txt"
     main = processes.main()
@@ -256,7 +236,7 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: thr
     for event in training:
         if main:
             say.event(event)
-        stop = isinstance(event, EpochEnd | Step) and processes.any_of(interrupted.is_set())
+        stop = isinstance(event, EpochEnd | Step) and processes.any_of(bool(interrupted))
         late = isinstance(event, Step) and time.monotonic() - saved > every
         if main and isinstance(event, EpochEnd):
             _write_history(folder, training.progress.history)
@@ -270,11 +250,11 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: thr
             saved = time.monotonic()
         if stop:
             processes.wait()
-            raise KeyboardInterrupt
+            raise interrupted.answer()
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    write_whole(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+    write_sealed(folder, "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
 
 def _check_early(asked: Mapping[str, Any]) -> None:

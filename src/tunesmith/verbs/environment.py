@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -21,6 +22,7 @@ PACKAGES = (
     "numpy",
     "pillow",
 )
+DECIDING = ("python", "processor", "threads", "gpu")  # beside the packages
 
 
 def prepare(*, offline: bool = False) -> None:
@@ -57,6 +59,17 @@ def described() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],  # noqa: PTH119
     }
+
+
+def changes(manifest: Mapping[str, Any]) -> list[str]:
+    """What differs from where a run was begun and can change its bits, in a sentence or none."""
+    now = described()
+    was = {**{n: manifest.get(n) for n in DECIDING}, **dict(manifest.get("packages") or {})}
+    here = {**{n: now[n] for n in DECIDING}, **now["packages"]}
+    differing = [f"{n} {was[n]} then, {here[n]} now" for n in here if n in was and was[n] != here[n]]
+    if not differing:
+        return []
+    return [f"the run was begun elsewhere ({'; '.join(differing)}): the same bits are not promised"]
 
 
 def _version(package: str) -> str | None:

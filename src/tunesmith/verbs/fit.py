@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.verbs.environment import prepare
 from tunesmith.verbs.options import configured, seconds
+from tunesmith.verbs.stopping import stoppable
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -137,12 +138,18 @@ def fit(
     limit = seconds(time_limit)
     seconds(checkpoint_every)
     prepare(offline=offline)
+    from tunesmith.data.cache import cache_folder
+    from tunesmith.files import disk_failures
     from tunesmith.verbs.carrying_out import begin, carry_out
+    from tunesmith.verbs.locking import alone
 
-    started = begin(asked, reporter=reporter)
-    if started is None:
-        return None
-    return carry_out(started, time_limit=limit, reporter=reporter)
+    with stoppable():
+        with disk_failures(cache_folder(), verb="used"):
+            started = begin(asked, reporter=reporter)
+        if started is None:
+            return None
+        with alone(started.folder), disk_failures(started.folder, verb="used"):
+            return carry_out(started, time_limit=limit, reporter=reporter)
 
 
 def _defaults() -> Mapping[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +13,17 @@ from typing import Any
 
 from tunesmith.data.data import Data
 from tunesmith.errors import BadOption, BadRun
-from tunesmith.files import whole_folder
+from tunesmith.files import clear_leftovers, whole_folder
 from tunesmith.networks.network import Network
+from tunesmith.networks.weights import shortened
 from tunesmith.plan import Plan, table
 from tunesmith.runs import Run, point_latest
+from tunesmith.seals import read_sealed, seal
+from tunesmith.training.examples import Examples
 from tunesmith.verbs.environment import described
 from tunesmith.verbs.options import IN_MEMORY
+
+EXAMPLES = "examples.parquet"
 
 
 def check_place(folder: Path) -> None:
@@ -31,7 +38,9 @@ def check_place(folder: Path) -> None:
         raise BadOption(f"no run can be written at {folder}: {there} {why}. Choose another --out.")
 
 
-def make_folder(asked: Mapping[str, Any], data: Data, network: Network, plan: Plan) -> Path:
+def make_folder(
+    asked: Mapping[str, Any], data: Data, examples: Mapping[str, Examples], network: Network, plan: Plan
+) -> Path:
     """The run's folder with what is known before training; appears whole."""
     import yaml
 
@@ -66,24 +75,73 @@ def make_folder(asked: Mapping[str, Any], data: Data, network: Network, plan: Pl
             + "\n",
             encoding="utf-8",
         )
+        (temporary / EXAMPLES).write_bytes(_written(data, examples))
+        seal(temporary)
     if folder.parent.name == "runs":
         point_latest(folder)
     return folder
 
 
-def refuse_changes(folder: Path, data: Data, network: Network) -> None:
-    """Raise BadRun unless data and weights are those that a run was begun with."""
-    manifest = Run(folder).manifest
-    if manifest["data"] != data.fingerprint:
+def refuse_other_data(folder: Path, data: Data, examples: Mapping[str, Examples]) -> None:
+    """Raise BadRun, naming what differs, unless the data are those that a run was begun with."""
+    then, now = _rows(read_sealed(folder, EXAMPLES)), _rows(_written(data, examples))
+    kinds = {
+        "gone": [i for i in then if i not in now],
+        "new": [i for i in now if i not in then],
+        "changed": [i for i in then if i in now and then[i][0] != now[i][0]],
+        "under another label": [i for i in then if i in now and then[i][1] != now[i][1]],
+    }
+    if not any(kinds.values()):
+        kinds["in another split"] = [i for i in then if then[i][2] != now[i][2]]
+    said = [f"{shortened(tuple(names))} {kind}" for kind, names in kinds.items() if names]
+    if not said and Run(folder).manifest["data"] != data.fingerprint:
+        said = ["groups, weights or what was left out differ"]
+    if said:
         raise BadRun(
-            f"the data are not those that {folder} was begun with, so the rest would not be the same run; "
-            f"put them back, or begin a new run."
+            f"the data are not those that {folder} was begun with ({'; '.join(said)}), so the rest would not "
+            f"be the same run; put them back, or begin a new run."
         )
+
+
+def refuse_other_weights(folder: Path, network: Network) -> None:
+    """Raise BadRun unless the weights are those that a run was begun with."""
+    manifest = Run(folder).manifest
     if manifest["network"] != network.origin:
         raise BadRun(
             f"{folder} was begun with {manifest['network']}, and the weights are now {network.origin}; "
             f"put them back, or begin a new run."
         )
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a finished run needs no more: its checkpoints, and what a kill left half-written."""
+    clear_leftovers(folder)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+
+
+def _written(data: Data, examples: Mapping[str, Examples]) -> bytes:
+    """Every example's id, split, label and content address, as a parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[Any]] = {"id": [], "split": [], "label": [], "content": []}
+    for split, dataset in data.splits.items():
+        columns["id"] += dataset["id"][:]
+        columns["label"] += dataset["label"][:]
+        columns["split"] += [split] * len(dataset)
+        columns["content"] += examples[split].keys
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def _rows(parquet: bytes) -> dict[str, tuple[bytes, str, str]]:
+    """Content, label and split by id."""
+    import pyarrow.parquet as pq
+
+    columns = pq.read_table(io.BytesIO(parquet)).to_pydict()
+    rows = zip(columns["content"], columns["label"], columns["split"], strict=True)
+    return dict(zip(columns["id"], rows, strict=True))
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -1,17 +1,17 @@
-"""Options as people write them: durations, stage names, a file of options."""
+"""Options as people write them: durations, sizes, and a file of options beside them."""
 
 from __future__ import annotations
 
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from tunesmith.errors import BadOption
-from tunesmith.registry import did_you_mean
+from tunesmith.verbs.config import read_config
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 IN_MEMORY = "<in memory: "  # how a file of options names what only lived in a process
@@ -102,59 +102,3 @@ def configured(verb: Callable[Given, Answer]) -> Callable[Given, Answer]:
         return verb(**given)  # type: ignore[call-arg]
 
     return with_file
-
-
-def kind_of(parameter: inspect.Parameter) -> type:
-    """The type of an option outside of Python; what can be several things is text."""
-    annotation = str(parameter.annotation)
-    if isinstance(parameter.default, bool) or annotation == "bool":
-        return bool
-    words = set(re.findall(r"[A-Za-z]+", annotation)) - {"None"}
-    if words <= {"int"}:
-        return int
-    if words <= {"float", "int"}:
-        return float
-    return str
-
-
-def read_config(path: Path, verb: Callable[..., Any]) -> dict[str, Any]:
-    """Options of a verb from a YAML file: the keys are those of the command line and of Python.
-
-    A relative `plan` is looked for beside the file first: a run's asked.yaml means its own plan.json.
-
-    Raises BadOption for what is no such file, and for an unknown key, with a guess.
-    """
-    import yaml
-
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadOption(f"the configuration {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        why = getattr(error, "problem", None) or type(error).__name__
-        raise BadOption(f"{path}{line} is not plain YAML ({why}); write 'name: value' lines.") from error
-    if not isinstance(loaded, Mapping):
-        raise BadOption(f"{path} must hold options as 'name: value' lines.")
-    known = {n: p for n, p in inspect.signature(verb).parameters.items() if n not in ("config", "reporter")}
-    options = {}
-    for key, value in loaded.items():
-        name = str(key).replace("-", "_")
-        if name not in known:
-            guess = did_you_mean(name, known) or "; `tunesmith fit --help` lists them."
-            raise BadOption(f"{path}: unknown option {key!r}{guess}")
-        options[name] = _number(value, kind_of(known[name]))
-    if isinstance(options.get("plan"), str) and (path.parent / options["plan"]).is_file():
-        options["plan"] = str(path.parent / options["plan"])
-    return options
-
-
-def _number(value: Any, kind: type) -> Any:
-    """The number that an option takes, also where YAML reads text (1e-4) or a whole number (5)."""
-    if kind not in (int, float) or isinstance(value, bool):
-        return value
-    try:
-        return float(value) if isinstance(value, str) or kind is float else value
-    except (TypeError, ValueError):
-        return value

@@ -18,6 +18,7 @@ from tunesmith.verbs.options import whole
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
+LARGEST = 10_000_000  # bytes of a plan; one of 200 phases for 200 stages has 1 MB
 FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
 
 
@@ -166,6 +167,8 @@ def read_plan(path: str | Path) -> Plan:
         siblings = [p.name for p in file.parent.glob("*.json")] if file.parent.is_dir() else []
         guess = did_you_mean(file.name, siblings) or "; `tunesmith plan --json` writes one."
         raise BadOption(f"no plan at {file}: the file does not exist{guess}")
+    if file.stat().st_size > LARGEST:
+        raise BadOption(f"{file} is larger than {LARGEST:,} bytes, and so no plan.")
     try:
         return Plan.from_json(file.read_text(encoding="utf-8"), where=str(file))
     except UnicodeDecodeError as error:

@@ -13,9 +13,9 @@ import numpy as np
 
 from tunesmith.data.cache import cache_folder
 from tunesmith.errors import CannotReplay, EngineFailed
-from tunesmith.files import write_whole
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
+from tunesmith.seals import read_sealed, write_sealed
 from tunesmith.store import Store
 from tunesmith.training import processes
 from tunesmith.training.examples import Examples
@@ -114,7 +114,7 @@ def fill(started: Started, say: Reporter) -> None:
     if full:
         say.warn(f"not everything is stored: {full[0]}; what is missing is computed again when it is needed")
     if processes.main():
-        write_whole(started.folder / REPLAY, json.dumps(replayed(started), indent=1) + "\n")
+        write_sealed(started.folder, REPLAY, json.dumps(replayed(started), indent=1) + "\n")
 
 
 def replayed(started: Started) -> dict[str, Any]:
@@ -246,10 +246,7 @@ def _who(recorded: Recorded) -> str:
 
 def _choice_of(folder: Path | None) -> dict[str, Any]:
     """What a run chose when it was begun; nothing for a new one."""
-    if folder is None:
+    if folder is None or not (folder / REPLAY).is_file():
         return {}
-    try:
-        found = json.loads((folder / REPLAY).read_text(encoding="utf-8"))
-        return {} if found["unchecked"] else {name: str(found[name]) for name in ("engine", "precision")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    found = json.loads(read_sealed(folder, REPLAY))
+    return {} if found["unchecked"] else {name: str(found[name]) for name in ("engine", "precision")}

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.evaluation import difference, evaluate
-from tunesmith.files import write_whole
 from tunesmith.reports.moved import Pretrained
 from tunesmith.reports.predictions import FILES
 from tunesmith.runs import FACTS, Run, save_model
+from tunesmith.seals import settle, write_sealed
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.feeds import Feed
@@ -112,11 +113,11 @@ def finish(
     if not processes.main():
         processes.wait()
         return Run(folder.resolve())
-    if not (folder / "model").exists():
-        save_model(network, started.want, task, labels, folder / "model")
+    shutil.rmtree(folder / "model", ignore_errors=True)  # of a finish that was interrupted: who knows how
+    save_model(network, started.want, task, labels, folder / "model")
     for split, file in FILES.items():
-        _write_predictions(folder / file, task, data.splits[split], labels, predictions[split])
-    _write_facts(started, pretrained)
+        write_sealed(folder, file, _table(task, data.splits[split], labels, predictions[split]))
+    write_sealed(folder, FACTS, json.dumps(_facts(started, pretrained), indent=1) + "\n")
     best = training.progress.best or {}
     written = {
         "metric": metric,
@@ -138,12 +139,14 @@ def finish(
         **{split: s.as_dict() for split, s in scores.items()},
         "baselines": {name: s.as_dict() for name, s in compared.items()},
     }
-    write_whole(folder / "scores.json", json.dumps(written, indent=1) + "\n")
+    write_sealed(folder, "scores.json", json.dumps(written, indent=1) + "\n")
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     run = Run(folder.resolve()).holding(network, task, labels)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        log.write("\n".join(outcome(run)) + "\n")
+    with suppress(OSError):  # the run stands; this is for people
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write("\n".join(outcome(run)) + "\n")
+        settle(folder, "log.txt")
     processes.wait()
     return run
 
@@ -157,7 +160,8 @@ def _kept_feed(started: Started, training: Training, split: str) -> Feed:
     return Feed(started.examples[split], started.recorded, max(depths, default=None))
 
 
-def _write_predictions(path: Path, task: Task, dataset: Any, labels: Labels, predictions: list[Any]) -> None:
+def _table(task: Task, dataset: Any, labels: Labels, predictions: list[Any]) -> bytes:
+    """Predictions beside the truth, as a Parquet file."""
     import io
 
     import pyarrow as pa
@@ -173,14 +177,13 @@ def _write_predictions(path: Path, task: Task, dataset: Any, labels: Labels, pre
     )
     buffer = io.BytesIO()
     pq.write_table(table_, buffer)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def _write_facts(started: Started, pretrained: Pretrained | None) -> None:
+def _facts(started: Started, pretrained: Pretrained | None) -> dict[str, Any]:
     """What a report wants to know and could find out later only at a price, or not at all.
 
     seconds: from reading the data on; of processes that were interrupted, what they spent in training.
     """
     moved = None if pretrained is None else [asdict(m) for m in pretrained.distances(started.network)]
-    facts = {"seconds": round(time.monotonic() - started.began, 3), "moved": moved}
-    write_whole(started.folder / FACTS, json.dumps(facts, indent=1) + "\n")
+    return {"seconds": round(time.monotonic() - started.began, 3), "moved": moved}
