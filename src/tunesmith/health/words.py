@@ -1,0 +1,271 @@
+"""What a check says, in English and in Chinese: a title, a sentence and an advice for every kind of finding.
+
+Sentences are filled from `Finding.values`; `{items}` is "images" or "texts", by what the data hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from tunesmith.errors import UnknownName
+from tunesmith.health.finding import Finding
+from tunesmith.registry import did_you_mean
+
+
+class Words(NamedTuple):
+    """What is said of one kind; for a reason why nothing was looked for, the title alone counts."""
+
+    title: str
+    sentence: str
+    advice: str
+
+
+ITEMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {"image": "images", "text": "texts"},
+    "zh": {"image": "图片", "text": "文本"},
+}
+LANGUAGES: Final = tuple(ITEMS)
+
+WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
+    "unreadable": {
+        "en": Words(
+            "unreadable images",
+            "Of {total:,} images, {count:,} cannot be read.",
+            "Mend or remove them; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "无法读取的图片",
+            "{total:,} 张图片中有 {count:,} 张无法读取。",
+            "请修复或删除;使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "empty": {
+        "en": Words(
+            "empty texts",
+            "Of {total:,} texts, {count:,} hold no words.",
+            "Fill or remove them; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "空文本",
+            "{total:,} 条文本中有 {count:,} 条没有内容。",
+            "请补全或删除;使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "byte_equal_two_labels": {
+        "en": Words(
+            "byte-equal under two labels",
+            "{groups:,} {items} occur under more than one label, byte for byte the same.",
+            "At most one of the labels is right: decide, and remove the other copies.",
+        ),
+        "zh": Words(
+            "内容完全相同但标签不同",
+            "有 {groups:,} 组{items}逐字节相同,却带有不同的标签。",
+            "其中至多一个标签是对的:请确定正确的标签并删除其余副本。",
+        ),
+    },
+    "byte_equal_across": {
+        "en": Words(
+            "byte-equal across splits",
+            "{groups:,} {items} are in more than one split, byte for byte the same; "
+            "{leaked:,} test {items} were seen in training or validation.",
+            "The score flatters by them: remove the copies, or keep groups together with --group.",
+        ),
+        "zh": Words(
+            "跨划分完全重复",
+            "有 {groups:,} 组{items}同时出现在多个划分中,逐字节相同;"
+            "测试集中有 {leaked:,} 个已在训练集或验证集中出现过。",
+            "这会使分数虚高:请删除副本,或用 --group 把相关样本放在同一划分。",
+        ),
+    },
+    "near_duplicates_across": {
+        "en": Words(
+            "near-duplicates across splits",
+            "{groups:,} groups of {items} in more than one split are nearly the same; "
+            "{leaked:,} test {items} have such a twin in training or validation.",
+            "The score flatters by them: look at the groups, and keep what belongs together with --group.",
+        ),
+        "zh": Words(
+            "跨划分近似重复",
+            "有 {groups:,} 组跨划分的{items}几乎相同;测试集中有 {leaked:,} 个在训练集或验证集中有近似副本。",
+            "这会使分数虚高:请查看这些组,并用 --group 把属于一起的样本放在同一划分。",
+        ),
+    },
+    "near_features_across": {
+        "en": Words(
+            "close to each other across splits, by features",
+            "To {model}, {groups:,} groups of {items} in more than one split look almost the same; "
+            "{leaked:,} of them are test {items}.",
+            "Look at them: the same thing shot twice, or a text reworded, makes a test easier than it seems.",
+        ),
+        "zh": Words(
+            "按特征看跨划分高度相似",
+            "在 {model} 看来,有 {groups:,} 组跨划分的{items}几乎相同,其中测试集 {leaked:,} 个。",
+            "请查看:同一对象的连拍或改写的文本会使测试变得过于容易。",
+        ),
+    },
+    "suspected_labels": {
+        "en": Words(
+            "suspected label errors",
+            "{count:,} of {total:,} labels are doubted: a classifier that had not seen the example is "
+            "confident of another class.",
+            "Look at the first ones; correct what is wrong. A doubted label need not be wrong.",
+        ),
+        "zh": Words(
+            "可疑的标签错误",
+            "{total:,} 个标签中有 {count:,} 个可疑:未见过该样本的分类器确信它属于另一类别。",
+            "请先查看最前面的几个并改正错误;可疑的标签不一定是错的。",
+        ),
+    },
+    "labels_alike": {
+        "en": Words(
+            "labels that differ by case or spaces only",
+            "Labels that differ by case or spaces only count as different classes: {names}.",
+            "Write each class in one way, if they mean the same.",
+        ),
+        "zh": Words(
+            "仅大小写或空格不同的标签",
+            "仅大小写或空格不同的标签会被当作不同类别:{names}。",
+            "如果含义相同,请统一写法。",
+        ),
+    },
+    "prior_shift": {
+        "en": Words(
+            "class shares differ between splits",
+            "{label} makes {share:.1%} of {split} but {train:.1%} of train, and the shares differ by more "
+            "than chance (chi-squared {statistic:.1f}, p {p:.1g}, Cramér's V {effect:.2f}).",
+            "Accuracy on one split says little of the other: trust figures per class, or draw the splits anew.",
+        ),
+        "zh": Words(
+            "各划分的类别比例不同",
+            "{label} 在 {split} 中占 {share:.1%},在 train 中占 {train:.1%},差异超出偶然"
+            "(卡方 {statistic:.1f},p {p:.1g},Cramér's V {effect:.2f})。",
+            "一个划分上的准确率难以代表另一个:请看每类指标,或重新划分。",
+        ),
+    },
+    "imbalance": {
+        "en": Words(
+            "imbalance",
+            "{largest} has {ratio:.1f} times as many training examples as {smallest} "
+            "({most:,} and {fewest:,}).",
+            "Look at macro F1 beside accuracy; --balance weights makes rare classes count more.",
+        ),
+        "zh": Words(
+            "类别不平衡",
+            "{largest} 的训练样本数是 {smallest} 的 {ratio:.1f} 倍({most:,} 对 {fewest:,})。",
+            "请同时看宏平均 F1;--balance weights 会加大稀有类别的权重。",
+        ),
+    },
+    "byte_equal_inside": {
+        "en": Words(
+            "repeats inside a split",
+            "{repeats:,} of {total:,} {items} repeat another one of their split, byte for byte.",
+            "They count twice in training and in scores; remove them unless that is meant.",
+        ),
+        "zh": Words(
+            "划分内部重复",
+            "{total:,} 个{items}中有 {repeats:,} 个与同一划分内的另一个逐字节相同。",
+            "它们在训练和评分中会被重复计算;若非有意,请删除。",
+        ),
+    },
+    "truncated_texts": {
+        "en": Words(
+            "truncated texts",
+            "{count:,} of {total:,} texts are longer than the {window:,} tokens that {model} reads, "
+            "and are cut there.",
+            "If what matters stands at the end, raise --max-length or split the texts.",
+        ),
+        "zh": Words(
+            "被截断的文本",
+            "{total:,} 条文本中有 {count:,} 条超过 {model} 的 {window:,} 个词元,会被截断。",
+            "如果关键内容在末尾,请增大 --max-length 或拆分文本。",
+        ),
+    },
+    "short_texts": {
+        "en": Words(
+            "very short texts",
+            "{count:,} of {total:,} texts have fewer than {least} characters.",
+            "Look whether they say enough to tell a class by.",
+        ),
+        "zh": Words(
+            "过短的文本",
+            "{total:,} 条文本中有 {count:,} 条少于 {least} 个字符。",
+            "请查看它们是否足以判断类别。",
+        ),
+    },
+    "small_images": {
+        "en": Words(
+            "very small images",
+            "{count:,} of {total:,} images have a side under {least} pixels, where the middle one of all has "
+            "{usual:,}.",
+            "Look whether they are thumbnails or icons that came along.",
+        ),
+        "zh": Words(
+            "过小的图片",
+            "{total:,} 张图片中有 {count:,} 张的短边小于 {least} 像素,而中位数为 {usual:,}。",
+            "请查看是否混入了缩略图或图标。",
+        ),
+    },
+    "odd_shapes": {
+        "en": Words(
+            "odd aspect ratios",
+            "{count:,} of {total:,} images are over {most:g} times as long as wide, or as wide as long.",
+            "A network sees little of them once they are made square: cut them to what matters.",
+        ),
+        "zh": Words(
+            "异常的长宽比",
+            "{total:,} 张图片中有 {count:,} 张的长宽比超过 {most:g}。",
+            "变成正方形后网络看不清内容:请先裁剪出重要部分。",
+        ),
+    },
+    "modes_tell": {
+        "en": Words(
+            "the form of a file tells its label",
+            "How images are stored differs by class: {mode} are {share:.0%} of {label} but {others:.0%} of "
+            "the rest.",
+            "A network may learn the form in the place of the content: store all in one way.",
+        ),
+        "zh": Words(
+            "文件格式泄露标签",
+            "各类别的存储方式不同:{mode} 在 {label} 中占 {share:.0%},在其余类别中占 {others:.0%}。",
+            "网络可能学到格式而非内容:请统一存储方式。",
+        ),
+    },
+    # Reasons why a kind was not looked for.
+    "needs_model": {
+        "en": Words("needs the features of a network: --model M", "", ""),
+        "zh": Words("需要网络的特征:--model M", "", ""),
+    },
+    "too_many": {
+        "en": Words("too many examples to compare each with each before a fit", "", ""),
+        "zh": Words("样本太多,训练前不逐对比较", "", ""),
+    },
+    "too_few": {
+        "en": Words("too few examples of each class to hold some back", "", ""),
+        "zh": Words("每个类别的样本太少,无法留出验证", "", ""),
+    },
+}
+
+
+def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[str, str]:
+    """The sentence and the advice of a finding.
+
+    takes: "image" or "text", what the data hold, where the finding's values do not say it.
+    Raises UnknownName for a kind or a language that has no words.
+    """
+    words = _words(finding.kind, lang)
+    values = {"items": ITEMS[lang][str(finding.values.get("takes", takes))], **finding.values}
+    return words.sentence.format_map(values), words.advice.format_map(values)
+
+
+def title(kind: str, lang: str = "en") -> str:
+    """A few words for a kind of finding, or for the reason why one was not looked for."""
+    return _words(kind, lang).title
+
+
+def _words(kind: str, lang: str) -> Words:
+    if kind not in WORDS:
+        raise UnknownName(f"no kind of finding is called {kind!r}{did_you_mean(kind, WORDS) or '.'}")
+    if lang not in LANGUAGES:
+        raise UnknownName(f"findings are said in {' and '.join(LANGUAGES)}; found {lang!r}.")
+    return WORDS[kind][lang]
