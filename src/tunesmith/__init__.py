@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.named import task as task
     from tunesmith.training.loop import Training as Training
     from tunesmith.training.loop import train as train
+    from tunesmith.verbs.check import check as check
     from tunesmith.verbs.evaluate import evaluate as evaluate
     from tunesmith.verbs.fit import fit as fit
     from tunesmith.verbs.looking import models as models
@@ -49,6 +50,7 @@ _HOMES = {
     "Training": "tunesmith.training.loop",
     "TunesmithError": "tunesmith.errors",
     "Want": "tunesmith.networks.network",
+    "check": "tunesmith.verbs.check",
     "evaluate": "tunesmith.verbs.evaluate",
     "fit": "tunesmith.verbs.fit",
     "load": "tunesmith.sources",

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-PAGES = ("cli.md", "api.md", "data.md", "models.md", "snippets.md")
+PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "sources"}
-COMMANDS = ("fit", "resume", "evaluate", "predict", "stages", "plan", "models", "store", "demo")
+COMMANDS = ("fit", "resume", "check", "evaluate", "predict", "stages", "plan", "models", "store", "demo")
 
 
 def commands() -> Mapping[str, Any]:

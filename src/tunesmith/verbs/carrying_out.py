@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ import numpy as np
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers, write_whole
+from tunesmith.health.saving import HEALTH, write_health
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.runs import Run
@@ -38,7 +39,7 @@ from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
 from tunesmith.verbs.started import Started
-from tunesmith.verbs.understanding import read_data, say_truncation
+from tunesmith.verbs.understanding import examined_first, read_data, say_truncation
 
 WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
 SETTLED = (  # of the plan's settings
@@ -76,7 +77,9 @@ def begin(
     store = open_store(asked["store_limit"])
     known: dict[str, bytes] = {}
     with processes.main_first():
-        data, task = read_data(asked, store, known, say)
+        data, task, seen = read_data(asked, store, known, say)
+        with closing(seen):
+            health, leaked = examined_first(seen, data, say, skip_bad=asked["skip_bad"])
     labels = task.labels(data)
     seed_everything(asked["seed"])
     want = task.want(labels, **{f: asked[f] for f in WANTED})
@@ -111,7 +114,11 @@ def begin(
         folder = processes.from_main(lambda: make_folder(asked, data, network, plan))
     else:
         refuse_changes(folder, data, network)
-    return Started(folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying)
+    if processes.main():
+        write_health(folder / HEALTH, health)
+    return Started(
+        folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, leaked
+    )
 
 
 def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter | None) -> Run:

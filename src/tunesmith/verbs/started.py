@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Want
 from tunesmith.plan import Plan
@@ -18,7 +20,10 @@ from tunesmith.training.replaying import Replaying
 
 @dataclass
 class Started:
-    """A fit whose data are read, whose network is loaded and whose plan is made."""
+    """A fit whose data are read, whose network is loaded and whose plan is made.
+
+    leaked: bool [n], test examples that have a byte-equal or nearly equal one in train or valid.
+    """
 
     folder: Path
     asked: Mapping[str, Any]
@@ -31,3 +36,4 @@ class Started:
     examples: Mapping[str, Examples]
     recorded: Recorded
     replaying: Replaying | None
+    leaked: np.ndarray
