@@ -37,6 +37,7 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/spine.py
 	$(BIN)/python bench/replay.py
 	$(BIN)/python bench/hostile.py --jobs 2
+	$(BIN)/python bench/health.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

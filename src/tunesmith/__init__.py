@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.named import task as task
     from tunesmith.training.loop import Training as Training
     from tunesmith.training.loop import train as train
+    from tunesmith.verbs.check import check as check
     from tunesmith.verbs.compare import compare as compare
     from tunesmith.verbs.evaluate import evaluate as evaluate
     from tunesmith.verbs.fit import fit as fit
@@ -51,6 +52,7 @@ _HOMES = {
     "Training": "tunesmith.training.loop",
     "TunesmithError": "tunesmith.errors",
     "Want": "tunesmith.networks.network",
+    "check": "tunesmith.verbs.check",
     "compare": "tunesmith.verbs.compare",
     "evaluate": "tunesmith.verbs.evaluate",
     "fit": "tunesmith.verbs.fit",

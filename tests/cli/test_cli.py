@@ -73,6 +73,7 @@ def commands() -> dict[str, Any]:
 
 def verbs() -> dict[str, Callable[..., Any]]:
     """Every verb's function by the command's name."""
+    from tunesmith.verbs.check import check
     from tunesmith.verbs.evaluate import evaluate
     from tunesmith.verbs.fit import fit
     from tunesmith.verbs.looking import demo, models, plan, stages
@@ -80,7 +81,7 @@ def verbs() -> dict[str, Callable[..., Any]]:
     from tunesmith.verbs.resume import resume
     from tunesmith.verbs.storing import store
 
-    return {v.__name__: v for v in (fit, resume, evaluate, predict, stages, plan, models, store, demo)}
+    return {v.__name__: v for v in (fit, resume, check, evaluate, predict, stages, plan, models, store, demo)}
 
 
 @pytest.mark.parametrize("name", verbs())

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-PAGES = ("cli.md", "api.md", "data.md", "models.md", "snippets.md")
+PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "sources"}
 COMMANDS = (
-    "fit", "resume", "evaluate", "predict", "report", "compare", "stages", "plan", "models", "store", "demo",
+    "fit", "resume", "check", "evaluate", "predict", "report", "compare", "stages", "plan", "models", "store", "demo",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from tunesmith.registry import Registry
 from tunesmith.sources import SOURCES
 from tunesmith.strategies import STRATEGIES
 from tunesmith.tasks import TASKS
+from tunesmith.verbs.check import check
 from tunesmith.verbs.compare import compare
 from tunesmith.verbs.evaluate import evaluate
 from tunesmith.verbs.fit import fit
@@ -33,6 +34,7 @@ EXAMPLES = """
 \b
 Examples:
   tunesmith fit photos/ --model timm/mobilenetv2_100 --strategy gradual
+  tunesmith check photos/
   tunesmith fit reviews.csv --target label --model hf/bert-base-uncased
   tunesmith predict runs/latest new.jpg another.jpg
   tunesmith evaluate runs/latest test/
@@ -82,6 +84,20 @@ def _reported(verb: Callable[..., Any]) -> Callable[..., None]:
             verb(**options, reporter=reporter)
 
     return then
+
+
+def _check(*, json: bool = False, **options: Any) -> None:
+    from tunesmith.cli.drawing import reporter_for
+    from tunesmith.cli.health import draw
+
+    with reporter_for(quiet=json, as_json=False) as reporter:
+        health = check(**options, reporter=reporter)
+    if json:
+        from tunesmith.health.saving import to_json
+
+        typer.echo(to_json(health))
+        return
+    draw(health, page=options.get("page"))
 
 
 def _predict(*, run: str, items: list[str] | None = None, output: str | None = None, **options: Any) -> None:
@@ -316,6 +332,7 @@ _add(
     json=LINES,
 )
 _add(resume, _reported(resume), "runs/latest", arguments=("run",), quiet=QUIET, json=LINES)
+_add(check, _check, "photos/ --model timm/mobilenetv2_100 --page health.html", arguments=("data",), json=ONE)
 _add(evaluate, _evaluate, "runs/latest test/", arguments=("run", "data"), json=ONE)
 _add(
     predict,

@@ -98,10 +98,18 @@ class Live(Lines):
         self.console.print(f"[yellow]warning:[/] {_plain(line)}")
 
     @contextmanager
-    def work(self, what: str, total: int) -> Iterator[Any]:  # noqa: ARG002
-        """A turning mark while it lasts."""
-        with self.console.status(_plain(what)):
-            yield lambda _: None
+    def work(self, what: str, total: int) -> Iterator[Any]:
+        """A bar, or a turning mark where nobody counts what is done."""
+        if not total:
+            with self.console.status(_plain(what)):
+                yield lambda _: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(_plain(what), total=total)
+            yield lambda count: bar.advance(task, count)
 
     def event(self, event: Event) -> None:
         """Move the bar; write rows."""

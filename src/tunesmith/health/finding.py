@@ -48,7 +48,7 @@ class Finding:
 class Health:
     """The health of some data.
 
-    counts: examples by label and split: {"glass": {"train": 350, "valid": 75, "test": 76}}.
+    counts: examples that can be used by label and split: {"glass": {"train": 350, "valid": 75, "test": 76}}.
     facts: measured quantities beside the findings: image sizes and modes, text lengths, by name.
     skipped: kinds of finding that were not looked for, each with the reason as a key of `health.words.WORDS`.
     model: whose features were used; None without them.

@@ -5,28 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
-from tunesmith.errors import BadRun
-from tunesmith.files import write_whole
 from tunesmith.health.finding import Finding, Health, Item
 
 HEALTH: Final = "health.json"  # in a run's folder
-
-
-def write_health(path: Path, health: Health) -> None:
-    """Write the file, whole or not at all."""
-    write_whole(path, to_json(health) + "\n")
-
-
-def read_health(path: Path) -> Health:
-    """What `write_health` wrote. Raises BadRun for a file that is missing or damaged."""
-    try:
-        return from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else "is damaged"
-        raise BadRun(f"{path} {why}; `tunesmith check DATA` makes the same anew.") from error
 
 
 def to_json(health: Health) -> str:

@@ -1,6 +1,7 @@
 """What a check says, in English and in Chinese: a title, a sentence and an advice for every kind of finding.
 
-Sentences are filled from `Finding.values`; `{items}` is "images" or "texts", by what the data hold.
+Sentences are filled from `Finding.values`; `{items}` is "images" or "texts", by what the data hold, and
+`{counted}` the same behind a number.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class Words(NamedTuple):
 ITEMS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {"image": "images", "text": "texts"},
     "zh": {"image": "图片", "text": "文本"},
+}
+COUNTED: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": ITEMS["en"],
+    "zh": {"image": "张图片", "text": "条文本"},  # behind a number
 }
 LANGUAGES: Final = tuple(ITEMS)
 
@@ -52,10 +57,22 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "请补全或删除;使用 --skip-bad 可将其排除。",
         ),
     },
+    "absent": {
+        "en": Words(
+            "items that are not there",
+            "Named in the data, but not to be had: {count:,} {items} (a missing file, or no UTF-8).",
+            "Put them back or remove their rows; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "缺失的条目",
+            "数据中列出但无法获得:{count:,} {counted}(文件缺失,或文本不是 UTF-8)。",
+            "请补回文件或删除相应的行;使用 --skip-bad 可将其排除。",
+        ),
+    },
     "byte_equal_two_labels": {
         "en": Words(
             "byte-equal under two labels",
-            "{groups:,} {items} occur under more than one label, byte for byte the same.",
+            "Byte for byte the same under more than one label: {groups:,} {items}.",
             "At most one of the labels is right: decide, and remove the other copies.",
         ),
         "zh": Words(
@@ -67,40 +84,41 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "byte_equal_across": {
         "en": Words(
             "byte-equal across splits",
-            "{groups:,} {items} are in more than one split, byte for byte the same; "
-            "{leaked:,} test {items} were seen in training or validation.",
+            "Byte for byte the same in more than one split: {groups:,} {items}; "
+            "test {items} that were seen in training or validation: {leaked:,}.",
             "The score flatters by them: remove the copies, or keep groups together with --group.",
         ),
         "zh": Words(
             "跨划分完全重复",
             "有 {groups:,} 组{items}同时出现在多个划分中,逐字节相同;"
-            "测试集中有 {leaked:,} 个已在训练集或验证集中出现过。",
+            "测试集中有 {leaked:,} {counted}已在训练集或验证集中出现过。",
             "这会使分数虚高:请删除副本,或用 --group 把相关样本放在同一划分。",
         ),
     },
     "near_duplicates_across": {
         "en": Words(
             "near-duplicates across splits",
-            "{groups:,} groups of {items} in more than one split are nearly the same; "
-            "{leaked:,} test {items} have such a twin in training or validation.",
+            "Groups of {items} that are nearly the same in more than one split: {groups:,}; "
+            "test {items} with such a twin in training or validation: {leaked:,}.",
             "The score flatters by them: look at the groups, and keep what belongs together with --group.",
         ),
         "zh": Words(
             "跨划分近似重复",
-            "有 {groups:,} 组跨划分的{items}几乎相同;测试集中有 {leaked:,} 个在训练集或验证集中有近似副本。",
+            "有 {groups:,} 组跨划分的{items}几乎相同;"
+            "测试集中有 {leaked:,} {counted}在训练集或验证集中有近似副本。",
             "这会使分数虚高:请查看这些组,并用 --group 把属于一起的样本放在同一划分。",
         ),
     },
     "near_features_across": {
         "en": Words(
             "close to each other across splits, by features",
-            "To {model}, {groups:,} groups of {items} in more than one split look almost the same; "
-            "{leaked:,} of them are test {items}.",
+            "Groups of {items} in more than one split that {model} can hardly tell apart: {groups:,}; "
+            "test {items} among them: {leaked:,}.",
             "Look at them: the same thing shot twice, or a text reworded, makes a test easier than it seems.",
         ),
         "zh": Words(
             "按特征看跨划分高度相似",
-            "在 {model} 看来,有 {groups:,} 组跨划分的{items}几乎相同,其中测试集 {leaked:,} 个。",
+            "在 {model} 看来,有 {groups:,} 组跨划分的{items}几乎相同,其中测试集 {leaked:,} {counted}。",
             "请查看:同一对象的连拍或改写的文本会使测试变得过于容易。",
         ),
     },
@@ -132,13 +150,13 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "prior_shift": {
         "en": Words(
             "class shares differ between splits",
-            "{label} makes {share:.1%} of {split} but {train:.1%} of train, and the shares differ by more "
+            "'{label}' makes {share:.1%} of {split} but {train:.1%} of train, and the shares differ by more "
             "than chance (chi-squared {statistic:.1f}, p {p:.1g}, Cramér's V {effect:.2f}).",
-            "Accuracy on one split says little of the other: trust figures per class, or draw the splits anew.",
+            "Accuracy on one split says little of the other: look at figures per class, or draw new splits.",
         ),
         "zh": Words(
             "各划分的类别比例不同",
-            "{label} 在 {split} 中占 {share:.1%},在 train 中占 {train:.1%},差异超出偶然"
+            "“{label}”在 {split} 中占 {share:.1%},在 train 中占 {train:.1%},差异超出偶然"
             "(卡方 {statistic:.1f},p {p:.1g},Cramér's V {effect:.2f})。",
             "一个划分上的准确率难以代表另一个:请看每类指标,或重新划分。",
         ),
@@ -146,13 +164,13 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "imbalance": {
         "en": Words(
             "imbalance",
-            "{largest} has {ratio:.1f} times as many training examples as {smallest} "
+            "'{largest}' has {ratio:.1f} times as many training examples as '{smallest}' "
             "({most:,} and {fewest:,}).",
             "Look at macro F1 beside accuracy; --balance weights makes rare classes count more.",
         ),
         "zh": Words(
             "类别不平衡",
-            "{largest} 的训练样本数是 {smallest} 的 {ratio:.1f} 倍({most:,} 对 {fewest:,})。",
+            "“{largest}”的训练样本数是“{smallest}”的 {ratio:.1f} 倍({most:,} 对 {fewest:,})。",
             "请同时看宏平均 F1;--balance weights 会加大稀有类别的权重。",
         ),
     },
@@ -164,7 +182,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "划分内部重复",
-            "{total:,} 个{items}中有 {repeats:,} 个与同一划分内的另一个逐字节相同。",
+            "{total:,} {counted}中有 {repeats:,} {counted}与同一划分内的另一个逐字节相同。",
             "它们在训练和评分中会被重复计算;若非有意,请删除。",
         ),
     },
@@ -221,13 +239,13 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "modes_tell": {
         "en": Words(
             "the form of a file tells its label",
-            "How images are stored differs by class: {mode} are {share:.0%} of {label} but {others:.0%} of "
+            "How images are stored differs by class: {mode} are {share:.0%} of '{label}' but {others:.0%} of "
             "the rest.",
             "A network may learn the form in the place of the content: store all in one way.",
         ),
         "zh": Words(
             "文件格式泄露标签",
-            "各类别的存储方式不同:{mode} 在 {label} 中占 {share:.0%},在其余类别中占 {others:.0%}。",
+            "各类别的存储方式不同:{mode} 在“{label}”中占 {share:.0%},在其余类别中占 {others:.0%}。",
             "网络可能学到格式而非内容:请统一存储方式。",
         ),
     },
@@ -254,7 +272,8 @@ def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[st
     Raises UnknownName for a kind or a language that has no words.
     """
     words = _words(finding.kind, lang)
-    values = {"items": ITEMS[lang][str(finding.values.get("takes", takes))], **finding.values}
+    takes = str(finding.values.get("takes", takes))
+    values = {"items": ITEMS[lang][takes], "counted": COUNTED[lang][takes], **finding.values}
     return words.sentence.format_map(values), words.advice.format_map(values)
 
 

@@ -56,6 +56,23 @@ def file_key(path: Path) -> bytes:
         raise BadData(f"{path} cannot be read: {error.strerror}.") from error
 
 
+def item_key(item: Any, known: dict[str, bytes] | None = None) -> bytes:
+    """The 16 bytes that name an item of the data by its content: a text, an image in memory, a file.
+
+    known: addresses of files that were read already, by path; grows.
+    Raises NoData or BadData for a file that cannot be read.
+    """
+    if not isinstance(item, Mapping):
+        return record_key(str(item))
+    if item.get("bytes") is not None:
+        return record_key(item["bytes"])
+    files = {} if known is None else known
+    path = item["path"]
+    if path not in files:
+        files[path] = file_key(Path(path))
+    return files[path]
+
+
 def canonical(about: Mapping[str, Any]) -> str:
     """The same JSON text for the same values; raises BadOption for what JSON cannot hold."""
     try:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tunesmith.networks.preprocess import ImagePreprocess, Preprocess, TextPreprocess
 from tunesmith.store import Shelf, Store
-from tunesmith.store.keys import file_key, record_key, shelf_key
+from tunesmith.store.keys import item_key, shelf_key
 from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training.batches import examples as rows_of
 
@@ -245,21 +245,10 @@ def content_keys(dataset: Any, known: dict[str, bytes] | None = None) -> list[by
     Raises NoData or BadData for a file that cannot be read.
     """
     files = {} if known is None else known
-
-    def key(item: Any) -> bytes:
-        if not isinstance(item, Mapping):
-            return record_key(str(item))
-        if item.get("bytes") is not None:
-            return record_key(item["bytes"])
-        path = item["path"]
-        if path not in files:
-            files[path] = file_key(Path(path))
-        return files[path]
-
     found: list[bytes] = []
     with ThreadPoolExecutor(max_workers=2) as threads:
         for start in range(0, len(dataset), BLOCK):
-            found += threads.map(key, dataset[start : start + BLOCK]["item"])
+            found += threads.map(partial(item_key, known=files), dataset[start : start + BLOCK]["item"])
     return found
 
 

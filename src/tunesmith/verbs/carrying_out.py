@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers
+from tunesmith.health.saving import HEALTH, to_json
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.reports.moved import Pretrained
@@ -38,7 +39,7 @@ from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_li
 from tunesmith.verbs.scoring import finish, probe
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.stopping import Request, interruptible
-from tunesmith.verbs.understanding import read_data, say_truncation
+from tunesmith.verbs.understanding import examined_first, read_data, say_truncation
 
 WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
 SETTLED = (  # of the plan's settings
@@ -77,7 +78,9 @@ def begin(
     store = open_store(asked["store_limit"])
     known: dict[str, bytes] = {}
     with processes.main_first():
-        data, task = read_data(asked, store, known, say)
+        data, task, seen = read_data(asked, store, known, say)
+        with closing(seen):
+            health, leaked = examined_first(seen, data, say, skip_bad=asked["skip_bad"])
     labels = task.labels(data)
     seed_everything(asked["seed"])
     want = task.want(labels, **{f: asked[f] for f in WANTED})
@@ -113,8 +116,10 @@ def begin(
         return None
     if folder is None:
         folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan))
+    if processes.main():
+        write_sealed(folder, HEALTH, to_json(health))
     return Started(
-        folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began
+        folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began, leaked
     )
 
 

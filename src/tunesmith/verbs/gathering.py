@@ -13,7 +13,7 @@ from tunesmith.data.data import Data
 from tunesmith.errors import BadRun, TunesmithError
 from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
-from tunesmith.health.saving import HEALTH, read_health
+from tunesmith.health.saving import HEALTH, from_json
 from tunesmith.networks.network import Network
 from tunesmith.reports.advice import Facts, advise
 from tunesmith.reports.calibration import calibrate
@@ -21,6 +21,7 @@ from tunesmith.reports.chosen import most_confident_mistakes, some_of_each
 from tunesmith.reports.content import Calibration, Content, Moved, Shown
 from tunesmith.reports.predictions import Predictions, read_predictions
 from tunesmith.reports.showing import Showing
+from tunesmith.seals import read_sealed
 from tunesmith.runs import Run
 from tunesmith.tasks import TASKS
 from tunesmith.verbs.options import IN_MEMORY
@@ -168,8 +169,8 @@ def _moved(run: Run, missing: dict[str, str]) -> tuple[Moved, ...]:
 
 def _health(run: Run, missing: dict[str, str]) -> Health | None:
     try:
-        return read_health(run.folder / HEALTH)
-    except BadRun:
+        return from_json(read_sealed(run.folder, HEALTH).decode("utf-8"))
+    except (BadRun, ValueError, TypeError, KeyError):
         missing["health"] = "not_kept"
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -117,7 +118,20 @@ def outcome(run: Run) -> list[str]:
         f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",
         *(f"  {_interval(part['metrics'][metric])}  {solved.get(n, n)}" for n, part in compared.items()),
         ", ".join(f"{words(name)} {_interval(test['metrics'][name])}" for name in others),
+        *_restated(scores),
         scores["verdict"],
+    ]
+
+
+def _restated(scores: Mapping[str, Any]) -> list[str]:
+    """The score without test examples that were nearly seen in training, where there are any."""
+    if "without_duplicates" not in scores:
+        return []
+    metric, fewer = scores["metric"], scores["without_duplicates"]
+    whole, rest = (part["metrics"][metric]["value"] for part in (scores["test"], fewer))
+    return [
+        f"{words(metric)} {whole:.3f}, without {counted(fewer['count_left_out'], 'near-duplicate')} of "
+        f"training examples {rest:.3f}"
     ]
 
 

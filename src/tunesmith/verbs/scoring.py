@@ -138,6 +138,7 @@ def finish(
         "labels": list(labels.names),
         **{split: s.as_dict() for split, s in scores.items()},
         "baselines": {name: s.as_dict() for name, s in compared.items()},
+        **_without_duplicates(started, predictions["test"], targets),
     }
     write_sealed(folder, "scores.json", json.dumps(written, indent=1) + "\n")
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
@@ -149,6 +150,19 @@ def finish(
         settle(folder, "log.txt")
     processes.wait()
     return run
+
+
+def _without_duplicates(
+    started: Started, predictions: list[Any], targets: list[Any]
+) -> dict[str, dict[str, Any]]:
+    """The test scores without examples that were nearly seen in training; nothing where there are none."""
+    left_out = int(started.leaked.sum())
+    rows = np.flatnonzero(~started.leaked)
+    if not left_out or not len(rows):
+        return {}
+    ours = [predictions[row] for row in rows], [targets[row] for row in rows]
+    scores = evaluate(started.task, *ours, started.labels)
+    return {"without_duplicates": {"count_left_out": left_out, **scores.as_dict()}}
 
 
 def _kept_feed(started: Started, training: Training, split: str) -> Feed:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Want
 from tunesmith.plan import Plan
@@ -21,6 +23,7 @@ class Started:
     """A fit whose data are read, whose network is loaded and whose plan is made.
 
     began: when, by the monotonic clock; earlier by what interrupted processes spent in training.
+    leaked: bool [n], test examples that have a byte-equal or nearly equal one in train or valid.
     """
 
     folder: Path
@@ -35,3 +38,4 @@ class Started:
     recorded: Recorded
     replaying: Replaying | None
     began: float
+    leaked: np.ndarray

@@ -11,24 +11,54 @@ import numpy as np
 from tunesmith.data.data import Data, Finding
 from tunesmith.data.rows import counted
 from tunesmith.errors import BadData, BadOption
+from tunesmith.health import words
+from tunesmith.health.examine import examine
+from tunesmith.health.finding import Health
+from tunesmith.health.seen import Seen, see
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
-from tunesmith.store.keys import shelf_key
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
-from tunesmith.training.examples import Examples, content_keys, decoder
+from tunesmith.training.examples import Examples, decoder
 from tunesmith.verbs.reporting import Reporter
 
 SHOWN = 5  # bad items that a message lists
+BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in what was understood already
+    "byte_equal_two_labels",
+    "byte_equal_across",
+    "near_duplicates_across",
+    "labels_alike",
+    "prior_shift",
+)
 
 
 def read_data(
     asked: Mapping[str, Any], store: Store, known: dict[str, bytes], say: Reporter
-) -> tuple[Data, Task]:
+) -> tuple[Data, Task, Seen]:
     """The data and the task that fits them; says what was understood, and stops at what cannot be read.
 
     store: where it is kept which files were read before. known: their content addresses, by path; grows.
+    The last is what was seen of all data, before anything was left out; close it.
     """
+    seen, task = see_data(asked, store, known, say)
+    data, roll = seen.data, seen.roll
+    if roll.bad:
+        kind = "unreadable" if data.takes == "image" else "empty"
+        findings = [
+            Finding(kind, roll.ids[place], f"{roll.ids[place]} {roll.bad[place]}") for place in roll.bad
+        ]
+        try:
+            data = without_bad(data, findings, task, say, skip=asked["skip_bad"])
+        except BaseException:
+            seen.close()
+            raise
+    return data, task, seen
+
+
+def see_data(
+    asked: Mapping[str, Any], store: Store, known: dict[str, bytes], say: Reporter
+) -> tuple[Seen, Task]:
+    """One pass over the data that were asked for, and the task that fits them."""
     options = {
         f: asked[f]
         for f in (
@@ -63,37 +93,30 @@ def read_data(
         count = f"{counted(len(data.left_out), task.unit)} left out that could not be had, {kept:,} kept"
         say.warn(count)
         data = replace(data, understood=(*data.understood, f"{count}: {_first(data.left_out)}"))
-    with say.work("looking for items that cannot be read", sum(len(s) for s in data.splits.values())):
-        findings = unusable(task, data, store, known)
-    if findings:
-        data = without_bad(data, findings, task, say, skip=asked["skip_bad"])
-    return data, task
+    total = sum(len(split) for split in data.splits.values())
+    with say.work("looking for items that cannot be read", total) as done:
+        return see(data, store, known, check=task.check, decoder=decoder(), progress=done), task
 
 
-def unusable(task: Task, data: Data, store: Store, known: dict[str, bytes]) -> list[Finding]:
-    """What the task's check finds; images of the same bytes as one that could be read are not read again."""
-    if data.takes != "image":
-        return task.check(data)
-    about = {"what": "images that can be read", "decoder": decoder()}
-    with store.shelf(shelf_key(about), about) as shelf:
-        fresh, keys = {}, {}
-        for name, dataset in data.splits.items():
-            try:
-                keys[name] = content_keys(dataset, known)
-            except BadData:  # a file that is not there, or cannot be opened: the check says which and why
-                return task.check(data)
-            fresh[name] = np.flatnonzero(shelf.missing(keys[name]))
-        looked = replace(data, splits={name: data.splits[name].select(rows) for name, rows in fresh.items()})
-        findings = task.check(looked)
-        bad = {finding.where for finding in findings}
-        for name, rows in fresh.items():
-            good = [
-                keys[name][row]
-                for row, where in zip(rows, looked.splits[name]["id"][:], strict=True)
-                if where not in bad
-            ]
-            shelf.put(good, [b"1"] * len(good))
-    return findings
+def examined_first(seen: Seen, data: Data, say: Reporter, *, skip_bad: bool) -> tuple[Health, np.ndarray]:
+    """What is cheap to know of the data before a fit, said in a few lines; and which test examples leak.
+
+    seen: of all data. data: what is left of them to train on and to score.
+    The last is bool [n], over the test split of `data`: those with a byte-equal or nearly equal example in
+    train or valid.
+    """
+    found = examine(seen, brief=True, skip_bad=skip_bad)
+    health = found.health
+    said = [f for f in health.findings if f.kind in BEFORE_A_FIT]
+    for finding in said:
+        say.warn(words.say(finding)[0])
+    if health.skipped.get("near_duplicates_across"):
+        say.say("near-duplicates were not looked for: " + words.title("too_many"))
+    if said:
+        say.say("tunesmith check DATA shows the examples, and says what to do")
+    bad = {seen.roll.ids[place] for place in seen.roll.bad}
+    kept = np.asarray([name not in bad for name in seen.data.test["id"][:]], bool)
+    return health, found.leaked[kept] if len(kept) != len(data.test) else found.leaked
 
 
 def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, *, skip: bool) -> Data:

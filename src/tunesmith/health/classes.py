@@ -1,0 +1,93 @@
+"""Classes: how many examples each has, whether the splits agree, whether two are one."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tunesmith.data.data import SPLITS
+from tunesmith.health.finding import Finding
+from tunesmith.health.roll import Roll
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOTED: Final = 3.0  # times that the largest class is larger than the smallest: accuracy begins to mislead
+WARNED: Final = 10.0
+CHANCE: Final = 0.001  # splits that were drawn at random are called different so often
+SMALL: Final = 0.1  # Cramér's V below which a difference is called small (Cohen 1988)
+
+
+def about_classes(roll: Roll) -> list[Finding]:
+    """Labels that are written in two ways, shares that differ between splits, imbalance."""
+    return [*labels_alike(roll), *prior_shifts(roll), *imbalance(roll)]
+
+
+def labels_alike(roll: Roll) -> list[Finding]:
+    """Labels that are the same without regard to case, spaces and the forms of Unicode."""
+    written: dict[str, list[str]] = {}
+    for name in roll.names:
+        plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        written.setdefault(plain, []).append(name)
+    alike = [names for names in written.values() if len(names) > 1]
+    if not alike:
+        return []
+    first = {name: int(np.flatnonzero(roll.codes == k)[0]) for k, name in enumerate(roll.names)}
+    groups = [[first[name] for name in names] for names in alike]
+    said = "; ".join(" = ".join(repr(name) for name in names) for names in alike[:5])
+    return [roll.finding("labels_alike", "warning", groups, names=said)]
+
+
+def prior_shifts(roll: Roll) -> list[Finding]:
+    """For validation and for test: whether its class shares differ from those of train.
+
+    A chi-squared test of independence (Pearson 1900) over the counts, and Cramér's V for how much: a
+    split is named where chance gives such counts in fewer than 1 of 1,000 draws, and V is 0.1 or more.
+    """
+    from scipy.stats import chi2_contingency  # type: ignore[import-untyped]
+
+    found = []
+    for split in (1, 2):
+        pair = roll.counts[:, [0, split]]
+        pair = pair[pair.sum(1) > 0]
+        if len(pair) < 2 or not pair.sum(0).all():
+            continue
+        statistic, p, _, _ = chi2_contingency(pair, correction=False)
+        effect = float(np.sqrt(statistic / pair.sum()))  # of a table with two columns
+        if p >= CHANCE or effect < SMALL:
+            continue
+        shares = roll.counts[:, [0, split]] / roll.counts[:, [0, split]].sum(0)
+        k = int(
+            np.argmax(np.round(np.abs(shares[:, 1] - shares[:, 0]), 9))
+        )  # of two classes both change alike
+        found.append(
+            roll.finding(
+                "prior_shift", "warning", label=roll.names[k], split=SPLITS[split], share=float(shares[k, 1]),
+                train=float(shares[k, 0]), statistic=float(statistic), p=float(p), effect=effect,
+            )
+        )  # fmt: skip
+    return found
+
+
+def imbalance(roll: Roll) -> list[Finding]:
+    """Whether the largest class of the training split is several times as large as the smallest."""
+    train = roll.counts[:, 0]
+    if not train.any():
+        return []
+    most, fewest = int(np.argmax(train)), _fewest(train)
+    ratio = float(train[most] / train[fewest])
+    if ratio < NOTED:
+        return []
+    return [
+        roll.finding(
+            "imbalance", "warning" if ratio >= WARNED else "note", largest=roll.names[most], ratio=ratio,
+            smallest=roll.names[fewest], most=int(train[most]), fewest=int(train[fewest]),
+        )
+    ]  # fmt: skip
+
+
+def _fewest(train: NDArray[np.int64]) -> int:
+    """The smallest class that the training split has."""
+    return int(np.argmin(np.where(train > 0, train, np.iinfo(np.int64).max)))

@@ -1,0 +1,101 @@
+"""All examples of the data in one list: what every check looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tunesmith.data.data import SPLITS, Data
+from tunesmith.health.finding import Finding, Item, Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHOWN: Final = 50  # groups that a finding names; `count` says how many there are
+
+
+@dataclass(frozen=True)
+class Roll:
+    """The examples of all splits, one after the other, in the data's order.
+
+    splits, rows: int64 [N], the split (0 train, 1 valid, 2 test) and the place in it.
+    labels: [N], strings. ids: [N].
+    bad: why some of them cannot be used, by their place here; they take part in nothing else.
+    """
+
+    takes: str
+    ids: Sequence[str]
+    labels: NDArray[Any]
+    splits: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    bad: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def usable(self) -> NDArray[np.int64]:
+        """The places of examples that can be used."""
+        return np.setdiff1d(np.arange(len(self)), np.asarray(list(self.bad), np.int64))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The classes, sorted."""
+        return [str(name) for name in np.unique(self.labels)]
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """The class of each example, as a place in `names`."""
+        return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Usable examples of each class in each split: [K, 3]."""
+        counts = np.zeros((len(self.names), len(SPLITS)), np.int64)
+        np.add.at(counts, (self.codes[self.usable], self.splits[self.usable]), 1)
+        return counts
+
+    def item(self, place: int, note: str = "") -> Item:
+        """One example, as a finding names it."""
+        split, row = SPLITS[int(self.splits[place])], int(self.rows[place])
+        return Item(self.ids[place], split, row, str(self.labels[place]), note)
+
+    def finding(
+        self,
+        kind: str,
+        level: Level,
+        groups: Iterable[Iterable[int]] = (),
+        notes: Mapping[int, str] | None = None,
+        /,
+        **values: Any,
+    ) -> Finding:
+        """A finding about groups of examples, the most telling first; 50 are named, all are counted."""
+        every = list(groups)
+        said = notes or {}
+        named = tuple(tuple(self.item(p, said.get(int(p), "")) for p in group) for group in every[:SHOWN])
+        return Finding(kind, level, {"takes": self.takes, "groups": len(every), **values}, named, len(every))
+
+
+def rolled(data: Data, bad: Mapping[str, Mapping[int, str]] | None = None) -> Roll:
+    """The examples of some data.
+
+    bad: by split, why the examples in some rows cannot be used.
+    """
+    sizes = [len(data.splits[split]) for split in SPLITS]
+    starts = np.cumsum([0, *sizes])
+    return Roll(
+        data.takes,
+        [name for split in SPLITS for name in data.splits[split]["id"][:]],
+        np.asarray([label for split in SPLITS for label in data.splits[split]["label"][:]]),
+        np.repeat(np.arange(len(SPLITS)), sizes),
+        np.concatenate([np.arange(size) for size in sizes]),
+        {
+            int(starts[SPLITS.index(split)]) + row: why
+            for split, rows in (bad or {}).items()
+            for row, why in rows.items()
+        },
+    )

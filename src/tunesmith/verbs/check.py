@@ -1,0 +1,181 @@
+"""The health of labelled data: what is wrong with it, doubtful, or worth knowing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.verbs.environment import prepare
+
+if TYPE_CHECKING:
+    from tunesmith.health.examine import Features
+    from tunesmith.health.finding import Health
+    from tunesmith.health.seen import Seen
+    from tunesmith.networks.network import Network
+    from tunesmith.store import Store
+    from tunesmith.tasks.task import Task
+    from tunesmith.verbs.reporting import Reporter
+
+
+def check(
+    data: Any,
+    *,
+    model: str | Network | None = None,
+    task: str | None = None,
+    item: str | None = None,
+    target: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    columns: str | None = None,
+    valid_size: float = 0.15,
+    test_size: float = 0.15,
+    skip_bad: bool = False,
+    image_size: int | None = None,
+    max_length: int | None = None,
+    engine: str = "auto",
+    store_limit: str | int = "20GB",
+    device: str = "auto",
+    seed: int = 0,
+    offline: bool = False,
+    page: str | Path | None = None,
+    lang: str = "en",
+    reporter: Reporter | None = None,
+) -> Health:
+    """Look at labelled data: duplicates, leaks, damage, doubtful labels.
+
+    Finds what cannot be read, repeats and near-duplicates inside and across splits and under two labels,
+    labels that differ by case or spaces only, odd sizes and lengths, imbalance, class shares that differ
+    between splits and, with the features of a model, suspected label errors. Nothing is changed.
+
+    data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
+    model: whose features are used: SOURCE/NAME[?ARGS][@WEIGHTS], a .safetensors file, a run's folder.
+    task: what is to be learned; found from the data when not named.
+    item: the column with texts or with paths of images.
+    target: the column with labels.
+    split: the column that says train, valid or test.
+    group: the column whose values stay together in one split (patient, author).
+    weight: the column that says how much an example counts.
+    columns: names for the columns of a table without header: "label,text".
+    valid_size: share of the data for validation, where it has to be made.
+    test_size: share of the data for the test, where it has to be made.
+    skip_bad: count items that cannot be read as left out, as fit would with the same option.
+    image_size: pixels a side, for the model; by default as it was pretrained.
+    max_length: tokens a text is cut at; by default the model's window, at most 512.
+    engine: what computes features: auto, openvino, onnxruntime, compile or eager.
+    store_limit: how large the store of features and looks may grow: 500MB, 20GB; 0 stores nothing.
+    device: auto, cpu, cuda, cuda:N or mps.
+    seed: of the splits, where they have to be made, and of the folds of the label check.
+    offline: never reach for a hub, in this process.
+    page: write what was found, with pictures or texts, as one HTML file.
+    lang: of the page: en or zh.
+    reporter: where to tell what happens; None: lines on standard error.
+
+    Raises BadData for data that cannot be understood; what is wrong with single items is a finding.
+    """
+    asked = {k: v for k, v in locals().items() if k != "reporter"}
+    prepare(offline=offline)
+    from tunesmith.health.examine import examine
+    from tunesmith.health.suspects import FITS
+    from tunesmith.verbs.carrying_out import speaker
+    from tunesmith.verbs.loading import check_name
+    from tunesmith.verbs.options import whole
+    from tunesmith.verbs.replaying import open_store
+    from tunesmith.verbs.understanding import see_data
+
+    say = speaker(reporter)
+    _check_page(page, lang)
+    check_name(model)
+    whole("image_size", image_size)
+    whole("max_length", max_length)
+    store = open_store(store_limit)
+    known: dict[str, bytes] = {}
+    seen, found = see_data({**asked, "skip_bad": True}, store, known, say)  # what is missing is a finding
+    try:
+        features = None if model is None else _features(asked, seen, found, store, known, say)
+        with say.work("comparing examples", FITS if features is not None else 0) as done:
+            health = examine(seen, features=features, skip_bad=skip_bad, seed=seed, progress=done).health
+        if page is not None:
+            _write_page(Path(page), health, seen, lang)
+    finally:
+        seen.close()
+    return health
+
+
+def _features(
+    asked: dict[str, Any], seen: Seen, task: Task, store: Store, known: dict[str, bytes], say: Reporter
+) -> Features:
+    import numpy as np
+
+    from tunesmith.data.data import SPLITS
+    from tunesmith.errors import BadData
+    from tunesmith.health.examine import Features
+    from tunesmith.training.devices import accelerator_for
+    from tunesmith.training.examples import Examples
+    from tunesmith.verbs.carrying_out import seed_everything
+    from tunesmith.verbs.features import features_of
+    from tunesmith.verbs.loading import load_network
+
+    roll = seen.roll
+    if len(np.unique(roll.codes[roll.usable[roll.splits[roll.usable] == 0]])) < 2:
+        raise BadData("what can be read of the training split has not two classes; mend the data first.")
+    good = {
+        split: seen.data.splits[split].select(roll.rows[roll.usable[roll.splits[roll.usable] == i]])
+        for i, split in enumerate(SPLITS)
+    }
+    labels = task.labels(replace(seen.data, splits=good))
+    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
+    seed_everything(asked["seed"])  # as fit does: random weights would be others, and nothing stored for them
+    network = load_network(asked["model"], want)
+    for line in (f"network: {network.origin}", *network.loaded):
+        say.say(line)
+    network.module.to(accelerator_for(asked["device"], "fp32").device)
+    filled = {split: rows for split, rows in good.items() if len(rows)}
+    examples = {s: Examples(rows, network.preprocess, store, known=known) for s, rows in filled.items()}
+    try:
+        pooled = features_of(network, store, examples, say, engine=asked["engine"])
+        lengths = [own.whole_lengths for own in examples.values()]
+    finally:
+        for own in examples.values():
+            own.close()
+    return Features(
+        network.origin.partition("@")[0],
+        np.concatenate(list(pooled.values())),
+        np.concatenate(lengths) if all(own is not None for own in lengths) else None,  # type: ignore[arg-type]
+        getattr(network.preprocess, "max_length", None),
+    )
+
+
+def _check_page(page: str | Path | None, lang: str) -> None:
+    """Raise BadOption, before anything is read, for a page that cannot be written."""
+    from tunesmith.errors import BadOption
+    from tunesmith.health.words import LANGUAGES
+
+    if lang not in LANGUAGES:
+        raise BadOption(f"lang is {' or '.join(LANGUAGES)}; found {lang!r}.")
+    if page is not None and not Path(page).absolute().parent.is_dir():
+        raise BadOption(f"page {str(page)!r} lies in a folder that is not there; make it first.")
+
+
+def _write_page(path: Path, health: Health, seen: Seen, lang: str) -> None:
+    from tunesmith.data.data import SPLITS
+    from tunesmith.files import write_whole
+    from tunesmith.health.finding import Item
+    from tunesmith.health.looks import picture_of
+    from tunesmith.reports.health_page import health_page
+
+    def content(item: Item) -> Any:
+        if item.row is None or item.split not in SPLITS:
+            return None
+        return seen.data.splits[item.split][item.row]["item"]
+
+    def picture(item: Item) -> bytes | None:
+        found = content(item)
+        return picture_of(found) if isinstance(found, dict) else None
+
+    def text(item: Item) -> str | None:
+        found = content(item)
+        return found if isinstance(found, str) else None
+
+    write_whole(path, health_page(health, picture, text, lang=lang))
