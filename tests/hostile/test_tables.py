@@ -144,9 +144,9 @@ def test_a_text_file_in_another_encoding_is_named_or_left_out(tmp_path: Path, re
 # -- memory and time --------------------------------------------------------------------------------
 
 ENORMOUS = """
+import time
 from tunesmith.data.read import read
 from tunesmith.errors import BadData
-import pyarrow, datasets, sklearn, time
 
 def look(path):
     try:
@@ -155,55 +155,47 @@ def look(path):
         return "refused", str(error)
 
 look(sys.argv[1])
-answers, began = [], time.process_time()
-mib = grown(lambda: answers.extend(look(sys.argv[2])))
-print(round(mib), round(time.process_time() - began), *answers)
+for path in sys.argv[2:]:
+    answers, began = [], time.process_time()
+    mib = grown(lambda: answers.extend(look(path)))
+    print(round(mib), round(time.process_time() - began), *answers)
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "before", "expected"),
-    [
-        ("a.csv", b"text,label\nw,a\n", "a.csv:3 holds a NUL byte"),
-        ("a.tsv", b"text\tlabel\nw\ta\n", "a.tsv:3 holds a NUL byte"),
-        ("a.jsonl", b'{"text": "a"}\n', "a.jsonl:2 holds a NUL byte"),
-        ("b/a.txt", b"word", "b/a.txt has 2,000,000,004 bytes, more than the 64,000,000 of a text"),
-    ],
-)
-def test_two_gigabytes_without_a_line_end_are_refused_in_flat_memory(
-    name: str, before: bytes, expected: str, tmp_path: Path, table: Write, probe: Callable[..., list[str]]
+def test_what_never_ends_is_refused_early_and_in_flat_memory(
+    tmp_path: Path, table: Write, probe: Callable[..., list[str]]
 ) -> None:
-    """A sparse file: it takes no room on the disk."""
-    path = tmp_path / "big" / name
-    path.parent.mkdir(parents=True)
-    path.write_bytes(before)
-    os.truncate(path, 2_000_000_000 + len(before))
-    if name.endswith(".txt"):
-        path.with_name("c.txt").write_text("w")
-        path = tmp_path / "big"
-    (line,) = probe(ENORMOUS, table(name="small.csv"), path)
-    mib, seconds, answer, said = line.split(" ", 3)
-    assert (answer, said[: len(expected)]) == ("refused", expected)
-    assert int(mib) < 256
-    assert int(seconds) <= 3
-
-
-@pytest.mark.parametrize("quoted", [False, True])
-def test_a_cell_that_never_ends_is_refused_early(
-    quoted: bool, tmp_path: Path, table: Write, probe: Callable[..., list[str]]
-) -> None:
-    """Of 200 MB only the first sixteen are looked at."""
-    path = tmp_path / "big.csv"
-    with path.open("wb") as file:
-        file.write(b"text,label\nw,a\n")
-        file.write(b'"' if quoted else b"")
-        for _ in range(200):
-            file.write((b"x" * 99 + b"\n" if quoted else b"x" * 100) * 10_000)
-    (line,) = probe(ENORMOUS, table(name="small.csv"), path)
-    mib, _, answer, said = line.split(" ", 3)
-    assert (answer, said[:12]) == ("refused", "big.csv:3: t")
-    assert "more than 16,000,000 characters" in said
-    assert int(mib) < 256
+    """2 GB without a line end, as sparse files that take no room; and cells of 200 MB, quoted and not."""
+    sparse = {
+        "a.csv": (b"text,label\nw,a\n", "a.csv:3 holds a NUL byte"),
+        "a.tsv": (b"text\tlabel\nw\ta\n", "a.tsv:3 holds a NUL byte"),
+        "a.jsonl": (b'{"text": "a"}\n', "a.jsonl:2 holds a NUL byte"),
+        "t/b/a.txt": (b"word", "b/a.txt has 2,000,000,004 bytes, more than the 64,000,000 of a text"),
+    }
+    (tmp_path / "t" / "b").mkdir(parents=True)
+    for name, (start, _) in sparse.items():
+        (tmp_path / name).write_bytes(start)
+        os.truncate(tmp_path / name, 2_000_000_000 + len(start))
+    (tmp_path / "t" / "b" / "c.txt").write_text("w")
+    for name, quote, piece in (("b.csv", b"", b"x" * 100), ("c.csv", b'"', b"x" * 99 + b"\n")):
+        with (tmp_path / name).open("wb") as file:
+            file.write(b"text,label\nw,a\n" + quote)
+            for _ in range(200):
+                file.write(piece * 10_000)
+    expected = [words for _, words in sparse.values()]
+    expected += [
+        f"{name}:3: the row that starts here has more than 16,000,000" for name in ("b.csv", "c.csv")
+    ]
+    paths = ["a.csv", "a.tsv", "a.jsonl", "t", "b.csv", "c.csv"]
+    control, *lines = probe(
+        ENORMOUS, table(name="s.csv"), table(name="z.csv"), *(tmp_path / p for p in paths)
+    )
+    assert control.split()[2:] == ["read", "10"]
+    for line, words in zip(lines, expected, strict=True):
+        mib, seconds, answer, said = line.split(" ", 3)
+        assert (answer, said[: len(words)]) == ("refused", words)
+        assert int(mib) < 256, words
+        assert int(seconds) <= 3, words
 
 
 # -- what changes, what is no file -----------------------------------------------------------------
