@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith import seals
 from tunesmith.errors import BadRun
+from tunesmith.files import write_whole
 from tunesmith.seals import SEALS, check_all, read_sealed, seal, settle, write_sealed
 
 
@@ -36,15 +36,14 @@ def test_a_kill_between_the_list_and_the_file_leaves_the_old_file_readable(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    real = seals.write_whole
 
     def killed(path: Path, content: str | bytes) -> None:
         written.append(path.name)
         if path.name != SEALS:
             raise KeyboardInterrupt
-        real(path, content)
+        write_whole(path, content)
 
-    monkeypatch.setattr(seals, "write_whole", killed)
+    monkeypatch.setattr("tunesmith.seals.write_whole", killed)
     with pytest.raises(KeyboardInterrupt):
         write_sealed(folder, "a b.txt", "second")
     assert written == [SEALS, "a b.txt"]

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tunesmith.errors import BadWeights
 from tunesmith.networks.weights import load_weights, read_weights
@@ -265,6 +266,37 @@ def squeezed(path: Path) -> Path:
 @pytest.mark.parametrize("case", BOMBS)
 def test_a_bomb_is_refused_in_little_time_and_memory(case: str, tmp_path: Path) -> None:
     refused(BOMBS[case](tmp_path / "w.safetensors"))
+
+
+# Folders of transformers
+
+
+@pytest.mark.parametrize("harm", ["cut", "NaN", "two names", "a list for pooling"])
+def test_a_damaged_folder_of_transformers_is_refused(
+    harm: str, tiny_text: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from tunesmith.networks.network import Want
+    from tunesmith.sources import load
+
+    folder = Path(shutil.copytree(tiny_text("bert"), tmp_path / "bert"))
+    want = Want("text-classification", 2, ("a", "b"))
+    assert load(f"hf/{folder}", want).stages
+    weights = folder / "model.safetensors"
+    if harm == "cut":
+        weights.write_bytes(weights.read_bytes()[:-9])
+    elif harm == "NaN":
+        tensors = load_file(weights)
+        tensors["embeddings.word_embeddings.weight"][3, 3] = float("nan")
+        save_file(tensors, weights, metadata={"format": "pt"})
+    elif harm == "two names":
+        one = json.dumps(entry([1], 0, 4))
+        header(weights, f'{{"a": {one}, "a": {one}}}'.encode(), 4)
+    else:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text("[" * 100_000)
+    with pytest.raises(BadWeights) as caught:
+        load(f"hf/{folder}", want)
+    assert "bert" in str(caught.value)
 
 
 # Weights of another network

@@ -16,7 +16,7 @@ from tunesmith.registry import require
 from tunesmith.sources import Model, Name
 from tunesmith.sources.hub import hugging_face
 from tunesmith.sources.images import KIND as IMAGES
-from tunesmith.sources.transformers_files import fetched, folder_of, here
+from tunesmith.sources.transformers_files import check_headers, fetched, folder_of, here
 from tunesmith.sources.transformers_images import image_network, linear_head
 from tunesmith.sources.transformers_modules import OWN, built
 from tunesmith.sources.transformers_texts import text_example, text_network
@@ -32,6 +32,7 @@ class Transformers:
     def load(self, name: Name, want: Want) -> Network:
         """Build a network for texts or images and load its weights."""
         folder = folder_of(name)
+        check_headers(folder)
         with nullcontext("") if Path(folder).is_dir() else hugging_face() as reason:
             return self._loaded(name, folder, want, reason)
 

@@ -9,8 +9,10 @@ from pickle import UnpicklingError
 from typing import Any, Final
 
 from safetensors import SafetensorError
+from torch import nn
 
 from tunesmith.errors import BadWeights, ModelUnavailable
+from tunesmith.networks.header import read_header
 from tunesmith.sources import Model, Name
 from tunesmith.sources.images import KIND as IMAGES
 
@@ -50,6 +52,19 @@ def folder_of(name: Name) -> str:
     if packaged and (spec := find_spec(packaged[0])) and spec.submodule_search_locations:
         return str(Path(spec.submodule_search_locations[0]) / packaged[1])
     return name.model
+
+
+def check_headers(folder: str) -> None:
+    """Raise BadWeights unless the header of every safetensors file in a local folder is sound."""
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        read_header(path)
+
+
+def refuse_infinite(module: nn.Module, name: Name) -> None:
+    """Raise BadWeights, naming the tensor, for weights that hold NaN or infinite numbers."""
+    for tensor, values in module.state_dict().items():
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise BadWeights(f"{name}: {tensor} holds NaN or infinite numbers; its weights are damaged.")
 
 
 def fetched(name: Name, load: Any, reason: str = "") -> Any:
@@ -99,7 +114,10 @@ def beside(folder: str, file: str) -> dict[str, Any] | None:
         if found is None:
             return None
         path = Path(found)
-    loaded = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        loaded = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadWeights(f"{path} cannot be read, or is no JSON: {str(error)[:200]}") from error
     return loaded if isinstance(loaded, dict) else None
 
 

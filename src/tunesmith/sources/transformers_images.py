@@ -18,7 +18,7 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import obeying, origin
-from tunesmith.sources.transformers_files import fetched
+from tunesmith.sources.transformers_files import fetched, refuse_infinite
 from tunesmith.sources.transformers_modules import outside_base
 
 
@@ -36,6 +36,7 @@ def image_network(transformers: Any, name: Name, folder: str, config: Any, want:
                 trust_remote_code=False,
             ),
         )
+        refuse_infinite(module, name)
         head = linear_head(module)
         keeps = want.head == "pretrained"
         lost = tuple(k for k in sorted(info["missing_keys"]) if keeps or not k.startswith(head))

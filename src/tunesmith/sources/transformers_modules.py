@@ -16,7 +16,7 @@ from tunesmith.networks.pooled import Pooled
 from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import origin
-from tunesmith.sources.transformers_files import fetched
+from tunesmith.sources.transformers_files import fetched, refuse_infinite
 
 OWN: Final = "own"  # read as the network's own classification class does: CLS, last token, ...
 
@@ -80,6 +80,7 @@ def text_module(
         )
         module = Pooled(backbone, pooling, backbone.config.hidden_size, want.outputs)
         head = ["head"]
+    refuse_infinite(module, name)
     prefix = "backbone." if isinstance(module, Pooled) else ""
     lost = tuple(
         f"{prefix}{key}"
