@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunesmith.evaluation import Score
-    from tunesmith.reports.content import Comparison
+    from tunesmith.reports.content import Compared, Comparison
 
-ALSO = ("macro_f1", "log_loss")  # metrics that are shown beside the one that decides
+ALSO = ("macro_f1", "log_loss")  # metrics that are shown below the one that decides
 
 
 def draw(comparison: Comparison) -> None:
-    """Print scores with intervals, and paired differences to the first run."""
-    from rich import box
+    """Print scores with intervals, and paired differences to the first run, in 80 columns."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     from tunesmith.verbs.options import duration
     from tunesmith.verbs.reporting import words
 
     console = Console(highlight=False)
-    first = comparison.runs[0]
-    metrics = [comparison.metric, *(name for name in ALSO if name != comparison.metric)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("run", overflow="fold")
-    for name in metrics:
-        table.add_column(words(name), justify="right", no_wrap=True)
-    table.add_column(f"{words(comparison.metric)} against the first", justify="right")
-    table.add_column("only it right", justify="right")
-    table.add_column("time", justify="right")
-    for run in comparison.runs:
-        gap = run.gaps.get(comparison.metric)
-        apart = "" if run is first else f"{run.only_this} : {run.only_first}"
-        time = "" if run.seconds is None else duration(run.seconds)
-        scores = [str(run.scores[name]) for name in metrics]
-        table.add_row(Text(run.name), *scores, "" if gap is None else _gap(gap), apart, time)
+    first, metric = comparison.runs[0], comparison.metric
     console.print(f"{comparison.count:,} test examples, the same for all; 95 % intervals, differences paired")
-    console.print(table)
+    decides: dict[str, Callable[[Compared], str]] = {
+        words(metric): lambda run: str(run.scores[metric]),
+        "against the first": lambda run: _gap(run.gaps[metric]) if run.gaps else "",
+    }
+    beside: dict[str, Callable[[Compared], str]] = {
+        words(name): lambda run, name=name: str(run.scores[name])  # type: ignore[misc]
+        for name in ALSO
+        if name != metric
+    }
+    beside["alone"] = lambda run: "" if run is first else f"{run.only_this} : {run.only_first}"
+    beside["time"] = lambda run: "" if run.seconds is None else duration(run.seconds)
+    for columns in (decides, beside):
+        console.print()
+        console.print(_table(comparison.runs, columns))
+    console.print("\nalone: examples that this run alone has right, and that the first one alone has")
     for name, values in comparison.differ.items():
         told = ", ".join(f"{run.name} {v or 'none'}" for run, v in zip(comparison.runs, values, strict=True))
         console.print(f"{name}: {told}", markup=False, soft_wrap=True)
+
+
+def _table(runs: Sequence[Compared], columns: dict[str, Callable[[Compared], str]]) -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("run", overflow="fold", min_width=12)
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(Text(run.name), *(Text(cell(run)) for cell in columns.values()))
+    return table
 
 
 def _gap(gap: Score) -> str:

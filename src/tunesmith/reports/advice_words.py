@@ -107,8 +107,9 @@ MISSING: Final[Mapping[str, Words]] = {
         "zh": "有些样本已无法读取。",
     },
     "own_module": {
-        "en": "The network is your own, whose code a folder cannot hold; pass it: run.report(module=...).",
-        "zh": "网络是您自己的，运行文件夹无法保存其代码；请传入：run.report(module=...)。",
+        "en": "The network is your own, whose code a folder cannot hold; pass it: "
+        "Run.open(folder, module=...).report().",
+        "zh": "网络是您自己的，运行文件夹无法保存其代码；请传入：Run.open(folder, module=...).report()。",
     },
     "no_model": {
         "en": "The saved network cannot be loaded here.",

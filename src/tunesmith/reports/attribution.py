@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
 STEPS = 16  # between a text that says nothing and the text
+TOKENS = 1024  # of a text, all steps counted, that go through the network at once: it bounds memory
 PLACES = "offset_mapping"
 
 
@@ -59,18 +60,27 @@ def attributions(
     if path is None:
         return None
     text, nothing = embedded(network, one, path), embedded(network, masked(network, one), path)
-    many = {name: tensor.expand(steps, *tensor.shape[1:]) for name, tensor in one.items()}
     points, weights = np.polynomial.legendre.leggauss(steps)
-    shares = torch.from_numpy((points + 1) / 2).to(text).view(-1, 1, 1)
-    line = (nothing + shares * (text - nothing)).requires_grad_()
+    shares, parts = (
+        torch.from_numpy(numbers).to(text).view(-1, 1, 1) for numbers in ((points + 1) / 2, weights / 2)
+    )
+    mean = torch.zeros_like(text)
+    at_once = max(1, TOKENS // text.shape[1])
+    for share, part in zip(shares.split(at_once), parts.split(at_once), strict=True):
+        line = (nothing + share * (text - nothing)).requires_grad_()
+        mean += (part * _gradient(network, one, path, line, answer)).sum(0, keepdim=True)
+    return ((text - nothing) * mean).sum(-1)[0].cpu()
+
+
+def _gradient(network: Network, one: Mapping[str, Tensor], path: str, line: Tensor, answer: int) -> Tensor:
+    """That of the log odds of a class by the vectors [S, T, D] that the module at `path` puts out."""
+    many = {name: tensor.expand(len(line), *tensor.shape[1:]) for name, tensor in one.items()}
     # A copy: what works in place behind it may not touch a leaf.
     with torch.enable_grad(), _hooked(network, path, lambda _: line.clone()):
         logits = network(many)
         others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
         odds = logits[:, answer] - others.logsumexp(1)
-        (gradient,) = torch.autograd.grad(odds.sum(), [line])
-    mean = (torch.from_numpy(weights / 2).to(text).view(-1, 1, 1) * gradient).sum(0, keepdim=True)
-    return ((text - nothing) * mean).sum(-1)[0].cpu()
+        return torch.autograd.grad(odds.sum(), [line])[0]
 
 
 def masked(network: Network, one: Mapping[str, Tensor]) -> dict[str, Tensor]:
