@@ -48,7 +48,10 @@ def made(
     confusion = [[9 if i == j else int(j == i + 1) for j in range(K)] for i in range(K)]
     baselines = {name: {"metrics": {"accuracy": told(0.5)}} for name in ("majority class", "linear probe")}
     bins = ((0.55, 0.4, 10), (0.95, 0.9, 20))
-    shown: dict[str, Any] = {"truth": labels[0], "text": None if takes == "image" else "a text that says little"}
+    shown: dict[str, Any] = {
+        "truth": labels[0],
+        "text": None if takes == "image" else "a text that says little",
+    }
 
     def picture(seed: int) -> bytes | None:
         return noise(seed, side) if takes == "image" else None

@@ -6,9 +6,11 @@ from string import Formatter
 
 import pytest
 
+from tunesmith.plan import Phase, Plan
 from tunesmith.reports.colours import contrast, palette
 from tunesmith.reports.drawings.canvas import drawn
 from tunesmith.reports.drawings.intervals import Row, intervals
+from tunesmith.reports.drawings.strip import strip
 from tunesmith.reports.rendering import around, mark
 from tunesmith.reports.words_en import ENGLISH
 from tunesmith.reports.words_zh import CHINESE
@@ -79,3 +81,12 @@ def test_of_a_long_text_the_weightiest_piece_is_shown() -> None:
     assert ("here ", -1.0) in shown
     assert len(shown) == 102
     assert mark(-1.0) == "against-4"
+
+
+def test_a_plan_of_fifty_phases_is_drawn_without_names_that_have_no_room() -> None:
+    phases = tuple(Phase(f"stage {i}", 1, (0.0,) * (50 - i) + (1e-4,) * (i + 1)) for i in range(50))
+    parts = [f"block {i}" for i in range(51)]
+    figure = strip("plan", "fifty", Plan("gradual", phases), parts, "frozen", ["1 epoch"] * 50)
+    assert ">…<" not in figure
+    assert ">block 0<" in figure
+    assert ">block 1<" not in figure

@@ -208,6 +208,7 @@ def test_a_check_shows_the_first_groups_and_says_how_many_there_are(pages: dict[
 def test_a_check_puts_what_is_grave_first(pages: dict[str, str]) -> None:
     page = pages["health en"]
     assert page.index("Mend this") < page.index("Good to know")
+    assert "Found: 1 thing to mend, 1 thing to know." in page
 
 
 def test_pictures_beyond_the_room_of_a_page_are_left_out(some_health: Health) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tunesmith.health.finding import Finding, Health, Item
 from tunesmith.health.words import title
 from tunesmith.reports.figures import DRAWN, counts_figure
-from tunesmith.reports.findings import told
+from tunesmith.reports.findings import ORDER, told
 from tunesmith.reports.rendering import named, render
 from tunesmith.reports.summary import short_model
 from tunesmith.reports.tables import counts_table
@@ -75,8 +75,8 @@ def _short(health: Health, words: Words, total: str) -> list[str]:
     said = [words("health.short", total=total, classes=words.many(len(health.counts), "classes"))]
     levels = Counter(finding.level for finding in health.findings)
     if health.findings:
-        told_ = {"errors": levels["error"], "warnings": levels["warning"], "notes": levels["note"]}
-        said.append(words("health.found", n=len(health.findings), **told_))
+        counted = [words.many(levels[level], f"{level}s") for level in ORDER if levels[level]]
+        said.append(words("health.found", levels=words.listed(counted)))
     else:
         said.append(words("health.none"))
     if health.model:
@@ -97,6 +97,8 @@ def _fact(value: Any, words: Words) -> str:
     if not isinstance(value, Mapping):
         return f"{value:,}" if isinstance(value, int | float) else str(value)
     if value.keys() == {"least", "middle", "most"}:
+        if value["least"] == value["most"]:
+            return f"{value['most']:,}"
         return words("health.spread", **{name: f"{n:,}" for name, n in value.items()})
     return words.listed([f"{name} {n:,}" for name, n in value.items()])
 

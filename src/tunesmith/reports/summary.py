@@ -20,8 +20,10 @@ def short_model(model: str) -> str:
 
     >>> short_model("timm/mobilenetv2_100?pad_type=same@16a0756bffcb")
     'timm/mobilenetv2_100'
+    >>> short_model("MyNet")
+    'MyNet'
     """
-    return model.rpartition("@")[0].partition("?")[0] or model
+    return (model.rpartition("@")[0] or model).partition("?")[0]
 
 
 def sentences(content: Content, words: Words) -> list[str]:

@@ -41,28 +41,35 @@ def _painted(width: float, plan: Plan, parts: Sequence[str], frozen: str, epochs
     x = left
     for phase, span, lasts in zip(plan.phases, _spans(plan, width - left), epochs, strict=True):
         style = {"ha": "center", "va": "center_baseline"}
-        middle = x + span / 2
-        title = shortened(phase.name, span - 4)
-        axes.text(middle, top - 11, title, fontweight="bold", color=stand_in("ink"), **style)
-        under = shortened(lasts, span, LETTERS - 1)
         small = {"fontsize": LETTERS - 1, **style}
-        axes.text(middle, canvas.height - 9, under, color=stand_in("muted"), **small)
-        done, groups = 0, [(lr, len(list(same))) for lr, same in groupby(reversed(phase.lrs))]
+        middle = x + span / 2
+        title, under = shortened(phase.name, span - 4), shortened(lasts, span, LETTERS - 1)
+        if title != "…":  # of fifty phases none has room for its name
+            axes.text(middle, top - 11, title, fontweight="bold", color=stand_in("ink"), **style)
+        if under != "…":
+            axes.text(middle, canvas.height - 9, under, color=stand_in("muted"), **small)
+        rates = list(reversed(phase.lrs))
+        done = 0
+        for step, same in groupby(_step(lr, low, high) for lr in rates):
+            count = len(list(same))
+            fill = "frozen" if step is None else f"step-{step}"
+            _field(axes, x, top + row * done, span, row * count, fill)
+            done += count
+        done, groups = 0, [(lr, len(list(same))) for lr, same in groupby(rates)]
         last = max(i for i, (lr, _) in enumerate(groups) if lr > 0)
         for i, (lr, count) in enumerate(groups):
-            y = top + row * done
             step = _step(lr, low, high)
-            fill = "frozen" if step is None else f"step-{step}"
-            for k in range(count):
-                _cell(axes, x, y + row * k, span, row, fill)
             said = frozen if step is None else rate(lr)
             ink = stand_in("ink" if step is None else f"on-{step}")
             # Where every stage has a rate of its own, the ends tell the rest.
             telling = count > 2 or i in (0, 1, last)
             if telling and extent(said, LETTERS - 1) <= span - 6 and row >= LETTERS - 1:
-                axes.text(middle, y + row * (count // 2 + 0.5), said, color=ink, **small)
+                axes.text(middle, top + row * (done + count // 2 + 0.5), said, color=ink, **small)
             done += count
         x += span
+    between = [top + row * i for i in range(1, len(parts))]
+    gap = min(1.5, row / 8)
+    axes.hlines(between, left, width, color=stand_in("paper"), linewidth=gap, zorder=1.5)
     return canvas
 
 
@@ -78,14 +85,11 @@ def rate(lr: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
-def _cell(axes: Any, x: float, y: float, width: float, height: float, fill: str) -> None:
+def _field(axes: Any, x: float, y: float, width: float, height: float, fill: str) -> None:
     from matplotlib.patches import Rectangle
 
-    gap = min(1.5, height / 8)
-    place = (x + 1.5, y + gap / 2)
-    axes.add_patch(
-        Rectangle(place, max(1.0, width - 3), height - gap, facecolor=stand_in(fill), edgecolor="none")
-    )
+    box = Rectangle((x + 1.5, y), max(1.0, width - 3), height, facecolor=stand_in(fill), edgecolor="none")
+    axes.add_patch(box)
 
 
 def _spans(plan: Plan, width: float) -> list[float]:
