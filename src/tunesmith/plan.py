@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+from tunesmith import markup
 from tunesmith.errors import BadPlan
 from tunesmith.registry import did_you_mean
 
@@ -129,6 +130,12 @@ class Plan:
 
     def __str__(self) -> str:
         return table(self)
+
+    def _repr_html_(self) -> str:
+        """The plan in a notebook."""
+        names = [*(f"stage {i}" for i in range(self.stages)), "head"]
+        phases = [(f"{phase.name}, {phase.epochs:g} epochs", phase.lrs) for phase in self.phases]
+        return markup.box(f"plan {self.strategy}", markup.rates(phases, names))
 
     def to_json(self) -> str:
         """The plan as JSON that a person can edit and give back (`--plan plan.json`)."""

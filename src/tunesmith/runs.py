@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tunesmith import markup
 from tunesmith.data.images import unreadable
 from tunesmith.data.read import read_items
 from tunesmith.data.stored import OTHER
@@ -83,6 +84,21 @@ class Run:
     def finished(self) -> bool:
         """Whether it was trained and scored to the end."""
         return (self.folder / "scores.json").is_file()
+
+    def _repr_html_(self) -> str:
+        """The verdict, scores beside the baselines, and the plan, in a notebook."""
+        title, plan = f"run {self.folder.name}", self.plan._repr_html_()
+        if not self.finished:
+            said = f"unfinished; go on with: tunesmith resume {self.folder}"
+            return markup.box(title, markup.lines(said), plan)
+        scores = self.scores
+        metric = scores["metric"]
+        rows = []
+        for name, part in {"this run": scores["test"], **scores["baselines"]}.items():
+            own = part["metrics"][metric]
+            rows.append((name, f"{own['value']:.3f}", f"{own['low']:.3f} to {own['high']:.3f}"))
+        told = markup.table(("", metric.replace("_", " "), "95 % interval"), rows, numbers=(1, 2))
+        return markup.box(title, markup.lines(scores["verdict"]), told, plan)
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import pytest
 PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "sources"}
 COMMANDS = (
-    "fit", "resume", "check", "evaluate", "predict", "report", "compare", "stages", "plan", "models", "store", "demo",
-)  # fmt: skip
+    *("fit", "resume", "check", "evaluate", "predict", "report", "compare"),
+    *("stages", "plan", "models", "store", "demo"),
+)
 
 
 def commands() -> Mapping[str, Any]:

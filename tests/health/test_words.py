@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tunesmith.health
-from tunesmith.errors import BadRun, UnknownName
+from tunesmith.errors import UnknownName
 from tunesmith.health.examine import examine
 from tunesmith.health.finding import Finding, Health, Item
 from tunesmith.health.saving import from_json, to_json

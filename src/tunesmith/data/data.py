@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from tunesmith import markup
 
 if TYPE_CHECKING:
     import datasets
@@ -39,6 +42,19 @@ class Data:
     def train(self) -> datasets.Dataset:
         """What is learned from."""
         return self.splits["train"]
+
+    def _repr_html_(self) -> str:
+        """What was understood, and how many examples each class has, in a notebook."""
+        counts = {split: Counter(own["label"][:]) for split, own in self.splits.items()}
+        sums = sum(counts.values(), Counter())
+        rows = [
+            (str(label), *(f"{counts[split][label]:,}" for split in counts), f"{total:,}")
+            for label, total in sums.most_common()
+        ]
+        heading = ("class", *counts, "all")
+        numbers = range(1, len(heading))
+        told = markup.table(heading, rows, numbers=numbers, most=20)
+        return markup.box(f"data {self.name}", markup.lines(*self.understood), told)
 
     @property
     def valid(self) -> datasets.Dataset:

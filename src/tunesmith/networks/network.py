@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tunesmith import markup
 from tunesmith.errors import TiedWeights
 
 if TYPE_CHECKING:
@@ -110,6 +111,21 @@ class Network:
             out = self.run(self.preprocess.ready(inputs))
         logits: Tensor = getattr(out, "logits", out)
         return logits
+
+    def _repr_html_(self) -> str:
+        """Its parts in a notebook, input first: how many weights they have, and their share of the work."""
+        weights = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
+        macs = sum(part.macs for part in self.parts)
+        rows = [
+            (
+                part.name,
+                f"{sum(weights[name].numel() for name in part.weights):,}",
+                f"{100 * part.macs / macs:.1f} %" if macs else "–",
+            )
+            for part in self.parts
+        ]
+        told = markup.table(("stage", "weights", "work"), rows, numbers=(1, 2))
+        return markup.box(self.origin, markup.lines(*self.loaded), told)
 
     def run(self, ready: Tensor | Mapping[str, Tensor]) -> Any:
         """What the module puts out for an input that is ready for it."""

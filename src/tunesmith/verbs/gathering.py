@@ -21,8 +21,8 @@ from tunesmith.reports.chosen import most_confident_mistakes, some_of_each
 from tunesmith.reports.content import Calibration, Content, Moved, Shown
 from tunesmith.reports.predictions import Predictions, read_predictions
 from tunesmith.reports.showing import Showing
-from tunesmith.seals import read_sealed
 from tunesmith.runs import Run
+from tunesmith.seals import read_sealed
 from tunesmith.tasks import TASKS
 from tunesmith.verbs.options import IN_MEMORY
 

@@ -10,7 +10,6 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np

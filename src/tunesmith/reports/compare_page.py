@@ -1,0 +1,148 @@
+"""The page of a comparison: runs side by side, and whether the difference is more than chance."""
+
+from __future__ import annotations
+
+from tunesmith.evaluation import Score
+from tunesmith.reports.content import Compared, Comparison
+from tunesmith.reports.drawings.intervals import Row, intervals
+from tunesmith.reports.figures import span
+from tunesmith.reports.rendering import Table, capital, named, number, render, safe, signed
+from tunesmith.reports.summary import short_model
+from tunesmith.reports.tables import LONGEST, OF_CLASS, called
+from tunesmith.reports.words import Words
+
+SECTIONS = ("scores", "gaps", "agree", "metrics", "classes", "differ", "commands")
+
+
+def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
+    """A comparison as one HTML file that loads nothing: the same comparison gives the same bytes.
+
+    lang: "en" or "zh".
+    Raises UnknownName for another language, MissingPackage where matplotlib or jinja2 is not installed.
+    """
+    words = Words(lang)
+    names = [named(run.name, 24) for run in comparison.runs]
+    heading = words("compare.title", runs=words.many(len(names), "runs"))
+    classes = _classes(comparison, names, words)
+    shown = [part for part in SECTIONS if part != "classes" or classes.rows]
+    return render(
+        "compare.html.jinja",
+        words,
+        title=f"{words.listed(names, most=3)} – {words('compare.kind')}",
+        kind=words("compare.kind"),
+        heading=heading,
+        contents=[(part, words(f"compare.{part}")) for part in shown],
+        shown=shown,
+        short=_short(comparison, names, words),
+        runs=comparison.runs,
+        first=names[0],
+        about=_about(comparison, names, words),
+        scores=_scores(comparison, names, words),
+        gaps=_gaps(comparison, names, words),
+        alone=_alone(comparison, names, words),
+        metrics=_metrics(comparison, names, words),
+        classes=classes,
+        cut=words("classes.some", n=LONGEST, all=f"{len(comparison.labels):,}")
+        if len(comparison.labels) > LONGEST
+        else "",
+        differ=_differ(comparison, names, words),
+    )
+
+
+def _short(comparison: Comparison, names: list[str], words: Words) -> list[str]:
+    """Which is highest, and what is proven of each beside the first."""
+    metric = comparison.metric
+    less = metric.endswith("loss")
+    values = [run.scores[metric].value for run in comparison.runs]
+    best = values.index(min(values) if less else max(values))
+    told = {"count": f"{comparison.count:,}", "metric": words.named("metric", metric)}
+    key = "compare.short.less" if less else "compare.short"
+    said = [words(key, best=names[best], value=number(values[best]), **told)]
+    for name, run in zip(names[1:], comparison.runs[1:], strict=True):
+        gap = run.gaps[metric]
+        outcome = "proven" if gap.low > 0 else "worse" if gap.high < 0 else "open"
+        written = {"gap": signed(gap.value), "low": signed(gap.low), "high": signed(gap.high)}
+        said.append(words(f"compare.{outcome}", name=name, first=names[0], **written))
+    return said
+
+
+def _scores(comparison: Comparison, names: list[str], words: Words) -> object:
+    metric = comparison.metric
+    scores = [run.scores[metric] for run in comparison.runs]
+    best = max(scores, key=lambda score: -score.value if metric.endswith("loss") else score.value)
+    rows = [
+        Row(name, score, number(score.value), own=score is best)
+        for name, score in zip(names, scores, strict=True)
+    ]
+    said = "; ".join(f"{row.name} {row.said}, {span(row.score, words)}" for row in rows)
+    return safe(
+        intervals("scores", words("scores.alt", metric=words.named("metric", metric), rows=said), rows)
+    )
+
+
+def _gaps(comparison: Comparison, names: list[str], words: Words) -> object:
+    metric = comparison.metric
+    rows = []
+    for name, run in zip(names[1:], comparison.runs[1:], strict=True):
+        gap = run.gaps[metric]
+        rows.append(Row(name, gap, signed(gap.value), own=gap.low > 0 or gap.high < 0))
+    said = "; ".join(
+        f"{row.name} {row.said} [{signed(row.score.low)}, {signed(row.score.high)}]" for row in rows
+    )
+    metric = words.named("metric", metric)
+    alt = words("compare.gaps.alt", metric=metric, first=names[0], rows=said)
+    return safe(intervals("gaps", alt, rows, zero=True))
+
+
+def _about(comparison: Comparison, names: list[str], words: Words) -> Table:
+    """What each run is: network, strategy, length, date."""
+
+    def row(name: str, run: Compared) -> tuple[str, ...]:
+        time = "–" if run.seconds is None else words.duration(run.seconds)
+        date = run.created[:10]
+        return (name, short_model(run.model), run.strategy, f"{run.epochs:g}", time, date)
+
+    heading = [words(f"compare.{k}") for k in ("run", "model", "strategy", "epochs", "time", "created")]
+    rows = tuple(row(name, run) for name, run in zip(names, comparison.runs, strict=True))
+    return Table(tuple(heading), rows, frozenset({3, 4}))
+
+
+def _alone(comparison: Comparison, names: list[str], words: Words) -> Table:
+    rows = tuple(
+        (name, f"{run.only_this:,}", f"{run.only_first:,}")
+        for name, run in zip(names[1:], comparison.runs[1:], strict=True)
+    )
+    heading = words("compare.run"), *(capital(words(f"compare.only.{who}")) for who in ("this", "first"))
+    return Table(heading, rows, frozenset({1, 2}))
+
+
+def _metrics(comparison: Comparison, names: list[str], words: Words) -> Table:
+    """A row per metric of the whole split, a column per run."""
+    told = [m for m in comparison.runs[0].scores if not _of_class(m)]
+    rows = tuple((called(metric, words), *_row(comparison, metric)) for metric in told)
+    heading = (words("scores.metric"), *names)
+    return Table(heading, rows, frozenset(range(1, len(heading))), foreign=False)
+
+
+def _classes(comparison: Comparison, names: list[str], words: Words) -> Table:
+    """F1 of each class, the weakest in the first run on top."""
+    first = comparison.runs[0].scores
+    known = [label for label in comparison.labels if f"f1/{label}" in first]
+    weakest = sorted(known, key=lambda label: first[f"f1/{label}"].value)[:LONGEST]
+    rows = tuple((named(label), *_row(comparison, f"f1/{label}")) for label in weakest)
+    heading = (f"{words('data.class')} ({words.named('metric', 'f1')})", *names)
+    return Table(heading, rows, frozenset(range(1, len(heading))))
+
+
+def _differ(comparison: Comparison, names: list[str], words: Words) -> Table:
+    rows = tuple((option, *(named(v, 80) for v in values)) for option, values in comparison.differ.items())
+    return Table((words("compare.option"), *names), rows)
+
+
+def _row(comparison: Comparison, metric: str) -> list[str]:
+    scores: list[Score | None] = [run.scores.get(metric) for run in comparison.runs]
+    return ["–" if score is None else number(score.value) for score in scores]
+
+
+def _of_class(metric: str) -> bool:
+    return metric.partition("/")[0] in OF_CLASS and "/" in metric

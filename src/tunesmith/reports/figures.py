@@ -1,0 +1,202 @@
+"""The figures of a run's page, each with what it shows in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from tunesmith.evaluation import Score
+from tunesmith.reports.content import Content
+from tunesmith.reports.drawings.bars import Bar, bars
+from tunesmith.reports.drawings.confusion import MOST, confusion
+from tunesmith.reports.drawings.curves import Line, Panel, curves
+from tunesmith.reports.drawings.intervals import Row, intervals
+from tunesmith.reports.drawings.reliability import reliability
+from tunesmith.reports.drawings.strip import strip
+from tunesmith.reports.rendering import capital, named, number, safe, signed
+from tunesmith.reports.words import Words
+
+SPLITS: Final = ("train", "valid", "test")
+TINTS: Final = {"train": "soft", "valid": "middle", "test": "accent"}
+DRAWN: Final = 30  # classes whose bars are still told apart
+
+
+def score_of(told: Mapping[str, Any]) -> Score:
+    """A score as scores.json has it."""
+    return Score(float(told["value"]), float(told["low"]), float(told["high"]))
+
+
+def scores_figure(content: Content, words: Words) -> Any:
+    """The run and its baselines on one axis."""
+    metric = str(content.scores["metric"])
+    rows = [Row(words("scores.own"), content.test, number(content.test.value), own=True)]
+    strongest = [content.baseline]
+    told = content.scores.get("baselines", {})
+    for name in [*strongest, *(other for other in told if other not in strongest)]:
+        score = content.baseline_test if name == content.baseline else score_of(told[name]["metrics"][metric])
+        rows.append(Row(words.named("baseline", name), score, number(score.value)))
+    said = "; ".join(f"{r.name} {number(r.score.value)} {span(r.score, words)}" for r in rows)
+    alt = words("scores.alt", metric=words.named("metric", metric), rows=said)
+    return safe(intervals("scores", alt, rows))
+
+
+def gap_figure(content: Content, words: Words) -> Any:
+    """How much better than the baseline, on the same examples."""
+    baseline = words.named("baseline", content.baseline)
+    gap = content.gap
+    written = {"value": signed(gap.value), "low": signed(gap.low), "high": signed(gap.high)}
+    row = Row(words("scores.gap", baseline=baseline), gap, signed(gap.value), own=True)
+    return safe(intervals("gap", words("scores.gap.alt", baseline=baseline, **written), [row], zero=True))
+
+
+def span(score: Score, words: Words) -> str:
+    """An interval in words."""
+    return words("interval", low=number(score.low), high=number(score.high))
+
+
+def by_size(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
+    """Classes, the largest first."""
+    return sorted(counts.items(), key=lambda pair: -sum(pair[1].values()))
+
+
+def counts_figure(counts: Mapping[str, Mapping[str, int]], words: Words) -> Any:
+    """A bar per class, cut by split; of many classes the largest and the smallest."""
+    rows = by_size(counts)
+    if len(rows) > DRAWN:
+        rows = rows[: DRAWN // 2] + rows[-DRAWN // 2 :]
+    drawn = [
+        Bar(
+            named(label, 30),
+            tuple(float(split.get(name, 0)) for name in SPLITS),
+            tuple(TINTS.values()),
+            f"{sum(split.values()):,}",
+        )
+        for label, split in rows
+    ]
+    said = "; ".join(f"{bar.name} {bar.said}" for bar in drawn)
+    return safe(bars("counts", words("data.alt", rows=said), drawn))
+
+
+def plan_figure(content: Content, words: Words) -> Any:
+    """The heat strip: depth against phase."""
+    plan, said = content.plan, []
+    for phase in plan.phases:
+        frozen = sum(lr == 0 for lr in phase.lrs)
+        told = {"parts": len(phase.lrs), "trained": len(phase.lrs) - frozen, "frozen": frozen}
+        lasts = words.many(phase.epochs, "epochs")
+        said.append(words("plan.alt.row", phase=phase.name, epochs=lasts, **told))
+    epochs = [
+        words(f"plan.{phase.solver}") if phase.solver else words.many(phase.epochs, "epochs")
+        for phase in plan.phases
+    ]
+    alt = words("plan.alt", rows="; ".join(said))
+    parts = [*content.parts[:-1], words("part.head")]
+    return safe(strip("plan", alt, plan, parts, words("plan.frozen"), epochs))
+
+
+def kept_row(content: Content) -> int | None:
+    """The row of the history whose network was kept."""
+    kept = content.scores.get("kept", {})
+    for i, row in enumerate(content.history):
+        if row["phase"] == kept.get("phase") and row["epoch"] == kept.get("epoch"):
+            return i
+    return None
+
+
+def curves_figure(content: Content, words: Words) -> Any:
+    """Loss and metric over the epochs."""
+    metric, history, kept = str(content.scores["metric"]), content.history, kept_row(content)
+    loss = Panel(
+        words("curves.loss"),
+        (
+            Line("valid_loss", words("curves.valid"), "accent"),
+            Line("train_loss", words("curves.train"), "muted"),
+        ),
+    )
+    named_ = words.named("metric", metric)
+    told = Panel(
+        capital(named_),
+        (Line(metric, words("curves.valid"), "accent"),),
+    )
+
+    def at(key: str, i: int) -> str:
+        value = history[i].get(key)
+        return "–" if value is None else number(float(value))
+
+    alt = words(
+        "curves.alt",
+        epochs=words.many(len(history), "epochs"),
+        metric=named_,
+        loss0=at("train_loss", 0),
+        loss1=at("train_loss", -1),
+        metric0=at(metric, 0),
+        metric1=at(metric, -1),
+        best=at(metric, -1 if kept is None else kept),
+    )
+    said = {"kept_word": words("curves.kept"), "epoch_word": words("curves.epoch")}
+    panels = [loss, told] if metric in history[0] else [loss]
+    return safe(curves("curves", alt, history, panels, kept=kept, **said))
+
+
+def confusion_figure(content: Content, words: Words) -> tuple[Any, list[str]]:
+    """The matrix of the test split, and what stands below it: how much is shown, what is confused most."""
+    matrix = content.scores["test"]["confusion"]
+    counts, K = np.asarray(matrix), len(content.labels)
+    right, total = int(np.trace(counts)), int(counts.sum())
+    alt = words("confusion.alt", classes=words.many(K, "classes"), right=f"{right:,}", count=f"{total:,}")
+    labels = [named(label, 30) for label in content.labels]
+    drawing = confusion("confusion", alt, matrix, labels, words("confusion.truth"), words("confusion.said"))
+    below = [words("confusion.some", n=MOST, all=f"{K:,}")] if K > MOST else []
+    wrong = counts - np.diag(np.diag(counts))
+    if not wrong.any():
+        return safe(drawing), [*below, words("confusion.none")]
+    pairs = [divmod(int(at), K) for at in np.argsort(-wrong, axis=None, kind="stable")[:3]]
+    said = [
+        words("confusion.pair", truth=labels[i], said=labels[j], count=int(wrong[i, j]))
+        for i, j in pairs
+        if wrong[i, j]
+    ]
+    return safe(drawing), [*below, words("confusion.most", pairs=words.listed(said))]
+
+
+def calibration_figure(content: Content, words: Words) -> Any:
+    """Stated against true, as it is and with the temperature."""
+    own = content.calibration
+    assert own is not None
+    told = {"ece": number(own.ece), "temperature": f"{own.temperature:.2f}", "after": number(own.after_ece)}
+    panels = [
+        (words("calibration.before", ece=told["ece"]), own.bins),
+        (
+            words("calibration.after", temperature=told["temperature"], ece=told["after"]),
+            own.after_bins,
+        ),
+    ]
+    axes = words("calibration.stated"), words("calibration.right")
+    return safe(reliability("calibration", words("calibration.alt", **told), panels, *axes))
+
+
+def moved_figure(content: Content, words: Words) -> Any:
+    """How far each stage went, the head on top as in the plan."""
+    rows: Sequence[Bar] = [
+        Bar(
+            words("part.head") if moved.stage == "head" else moved.stage,
+            (moved.distance,),
+            ("accent",),
+            share(moved.distance) if moved.trained else words("plan.frozen"),
+            quiet=not moved.trained,
+        )
+        for moved in reversed(content.moved)
+    ]
+    said = "; ".join(f"{bar.name} {bar.said}" for bar in rows)
+    return safe(bars("moved", words("moved.alt", rows=said), rows))
+
+
+def share(value: float) -> str:
+    """A share in percent, with as many digits as tell something.
+
+    >>> share(0.0312), share(0.00042), share(1.5)
+    ('3.1 %', '0.042 %', '150 %')
+    """
+    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
