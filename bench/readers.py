@@ -14,6 +14,7 @@ from random import Random
 
 from data_readers import DATA
 from inputs import Reader, Sample
+from run_readers import RUNS
 
 
 def _plain(_: Random) -> Sample:
@@ -53,7 +54,7 @@ def _dies(_: Path) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-READERS = {reader.name: reader for reader in (*DATA,)}
+READERS = {reader.name: reader for reader in (*DATA, *RUNS)}
 CONTROLS = {
     reader.name: reader
     for reader in (

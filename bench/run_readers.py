@@ -134,16 +134,13 @@ def _run() -> dict[str, bytes]:
             for i in range(8):
                 pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / "data" / name / f"{i}.png")
-        ts.fit(
-            folder / "data",
-            model="timm/test_resnet@none",
-            strategy="linear_probe",
-            image_size=32,
-            epochs=1,
-            device="cpu",
-            out=folder / "run",
-            reporter=Silent(),
-        )
+        tiny: dict[str, Any] = {
+            "model": "timm/test_resnet@none",
+            "image_size": 32,
+            "epochs": 1,
+            "device": "cpu",
+        }
+        ts.fit(folder / "data", strategy="linear_probe", **tiny, out=folder / "run", reporter=Silent())
         files = sorted(p for p in (folder / "run").rglob("*") if p.is_file())
         return {f"run/{p.relative_to(folder / 'run')}": p.read_bytes() for p in files}
 
