@@ -266,17 +266,16 @@ def test_a_photo_that_was_read_before_is_not_read_again_to_see_whether_it_can_be
 ) -> None:
     import shutil
 
-    from tunesmith.data import images
+    from tunesmith.health import looks
 
     looked: list[str] = []
-    decode = images.decode
+    decode = looks.decode
 
     def noting(item: Any, **options: Any) -> Any:
-        if options.get("at_least") == (1, 1):
-            looked.append(item["path"])
+        looked.append(item["path"])
         return decode(item, **options)
 
-    monkeypatch.setattr(images, "decode", noting)
+    monkeypatch.setattr(looks, "decode", noting)
     fit()
     assert len(looked) == 48
     fit()

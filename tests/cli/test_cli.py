@@ -74,14 +74,17 @@ def commands() -> dict[str, Any]:
 def verbs() -> dict[str, Callable[..., Any]]:
     """Every verb's function by the command's name."""
     from tunesmith.verbs.check import check
+    from tunesmith.verbs.compare import compare
     from tunesmith.verbs.evaluate import evaluate
     from tunesmith.verbs.fit import fit
     from tunesmith.verbs.looking import demo, models, plan, stages
     from tunesmith.verbs.predict import predict
+    from tunesmith.verbs.report import report
     from tunesmith.verbs.resume import resume
     from tunesmith.verbs.storing import store
 
-    return {v.__name__: v for v in (fit, resume, check, evaluate, predict, stages, plan, models, store, demo)}
+    working = (fit, resume, check, evaluate, predict, report, compare)
+    return {v.__name__: v for v in (*working, stages, plan, models, store, demo)}
 
 
 @pytest.mark.parametrize("name", verbs())

@@ -13,6 +13,7 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.errors import BadOption, BadRun
+from tunesmith.seals import seal
 from tunesmith.verbs.reporting import Silent
 
 Call = Callable[..., Any]
@@ -100,6 +101,7 @@ def test_the_order_of_the_test_examples_does_not_matter(photo_run: Path, weak: P
     turned = Path(shutil.copytree(weak, tmp_path / "weak"))
     table = pq.read_table(turned / "predictions.parquet")
     pq.write_table(table.take(list(range(len(table)))[::-1]), turned / "predictions.parquet")
+    seal(turned)
     assert ts.compare([photo_run, turned]).runs[1].gaps == ts.compare([photo_run, weak]).runs[1].gaps
 
 
@@ -136,6 +138,7 @@ def test_other_labels_of_the_same_examples_are_refused(photo_run: Path, weak: Pa
     truth[0] = "red" if truth[0] != "red" else "blue"
     place = table.column_names.index("truth")
     pq.write_table(table.set_column(place, "truth", pa.array(truth)), changed / "predictions.parquet")
+    seal(changed)
     with pytest.raises(BadRun, match="hold different labels for 1 of their 7 test examples"):
         ts.compare([photo_run, changed])
 

@@ -18,6 +18,7 @@ from tunesmith.reports.advice_words import MISSING
 from tunesmith.reports.chosen import most_confident_mistakes
 from tunesmith.reports.content import Content
 from tunesmith.reports.predictions import read_predictions
+from tunesmith.seals import seal
 from tunesmith.verbs.gathering import gather
 from tunesmith.verbs.reporting import Silent
 
@@ -128,6 +129,7 @@ def pointed(run: Path, data: Path) -> Path:
 
     asked = yaml.safe_load((run / "asked.yaml").read_text())
     (run / "asked.yaml").write_text(yaml.safe_dump({**asked, "data": str(data)}))
+    seal(run)
     return run
 
 
@@ -204,7 +206,7 @@ def test_texts_are_shown_with_what_speaks_for_the_guess(
 def test_damaged_predictions_are_refused(weak: ts.Run, tmp_path: Path) -> None:
     run = elsewhere(weak, tmp_path)
     (run / "predictions.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(ts.TunesmithError, match=r"predictions\.parquet is missing, damaged"):
+    with pytest.raises(ts.TunesmithError, match=r"predictions\.parquet was cut short or changed"):
         gather(ts.Run.open(run))
 
 

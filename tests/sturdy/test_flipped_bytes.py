@@ -20,6 +20,8 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.errors import BadRun
+from tunesmith.health.saving import HEALTH
+from tunesmith.reports.predictions import read_predictions
 from tunesmith.runs import Run, load_model
 from tunesmith.seals import SEALS, read_sealed, settle
 from tunesmith.training.state import read_checkpoint
@@ -35,6 +37,9 @@ READERS: dict[str, Callable[[Run], object]] = {
     "replay.json": lambda run: run.replay,
     "scores.json": lambda run: run.scores,
     "predictions.parquet": lambda run: run.predictions,
+    "predictions-valid.parquet": lambda run: read_predictions(run.folder, "valid", run.scores["labels"]),
+    "facts.json": lambda run: run.facts,
+    HEALTH: lambda run: read_sealed(run.folder, HEALTH),
     "model": lambda run: load_model(run.folder / "model"),
     EXAMPLES: lambda run: examples_of(run),
     SEALS: lambda run: (
@@ -45,6 +50,9 @@ READERS: dict[str, Callable[[Run], object]] = {
         run.history,
         run.replay,
         run.predictions,
+        run.facts,
+        read_sealed(run.folder, HEALTH),
+        read_predictions(run.folder, "valid", run.scores["labels"]),
     ),
 }
 FOR_PEOPLE = ("log.txt", "plan.txt")  # nothing of tunesmith reads them
@@ -124,6 +132,8 @@ def fate_in_an_unfinished_run(run: Path, path: Path, before: str) -> str:
         newest = place == max(p.name for p in (run / "checkpoint").iterdir())
         told = len(complaints) == 1 and place in complaints[0]
         return "passed over" if told else "not read" if not complaints and not newest else "silent"
+    if path.name == HEALTH:
+        return "written anew"  # by the resume, of the data that it reads
     try:
         after = reading(run)
     except BadRun:

@@ -152,6 +152,19 @@ def test_a_file_cut_at_any_tenth_is_refused(make: Callable[[Path], Path], tenth:
     refused(path)
 
 
+def test_a_pickle_of_an_unknown_protocol_is_refused_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Found by the fuzzer: torch asks for an issue to be filed."""
+    path = tmp_path / "w.pt"
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    assert content[:2] == b"\x80\x02"
+    path.write_bytes(content.replace(b"\x80\x02", b"\x80\xff"))
+    refused(path)
+    assert not recwarn.list
+
+
 def test_a_bit_flipped_anywhere_in_a_torch_file_changes_no_number_silently(tmp_path: Path, seed: int) -> None:
     path = torch_file(tmp_path / "w.pt")
     content, whole = path.read_bytes(), read_weights(path)

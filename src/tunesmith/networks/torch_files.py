@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,9 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
         if file.read(2) == b"PK":
             _check_archive(path)
     try:
-        with path.open("rb") as file:  # given a path, torch would judge by its ending
+        # Given a path, torch would judge by its ending; and of pickles that are none it warns at length.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadWeights(
