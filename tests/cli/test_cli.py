@@ -92,7 +92,8 @@ def test_a_verb_has_the_same_options_on_both_doors(name: str) -> None:
     of_python = set(inspect.signature(verbs()[name]).parameters) - {"reporter"}
     of_command = {p.name for p in commands()[name].params if p.name != "help"}
     only_here = {"json", "quiet", "output"}
-    only_python = {"data", "model"} if name == "resume" else set()  # what cannot be typed: data in memory
+    # What cannot be typed: data in memory.
+    only_python = {"resume": {"data", "model"}, "report": {"data"}}.get(name, set())
     assert of_command - only_here == of_python - only_python
 
 
