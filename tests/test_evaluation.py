@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -175,3 +176,15 @@ def test_the_verdict_claims_no_more_than_the_interval(gap: Score, outcome: str) 
     said = sentence("balanced_accuracy", score, "linear probe", score, gap, 300)
     assert said.startswith("balanced accuracy 0.900 against 0.900 for the linear probe on the same 300: ")
     assert said.endswith(outcome)
+
+
+def test_ten_thousand_classes_keep_no_matrix_and_little_memory(seed: int) -> None:
+    K = 10_000
+    predictions = list(np.random.default_rng(seed).random((50, K), dtype=np.float32))
+    tracemalloc.start()
+    found = evaluate(TASK, predictions, [i * 7 for i in range(50)], labels(K), samples=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.confusion is None
+    assert len(found.metrics) == 4 + 3 * K
+    assert peak < 40 * 2**20  # twenty mappings of 30,004 numbers alone were more

@@ -266,16 +266,15 @@ def test_a_photo_that_was_read_before_is_not_read_again_to_see_whether_it_can_be
 ) -> None:
     import shutil
 
-    from tunesmith.health import looks
+    from tunesmith.data.images import decode
 
     looked: list[str] = []
-    decode = looks.decode
 
     def noting(item: Any, **options: Any) -> Any:
         looked.append(item["path"])
         return decode(item, **options)
 
-    monkeypatch.setattr(looks, "decode", noting)
+    monkeypatch.setattr("tunesmith.health.looks.decode", noting)
     fit()
     assert len(looked) == 48
     fit()

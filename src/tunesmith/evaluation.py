@@ -12,6 +12,7 @@ from tunesmith.tasks.task import Labels, Task
 
 SAMPLES = 1000
 LEVEL = 0.95
+MOST = 1000  # classes of which a confusion matrix is kept
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Scores:
     """Every metric of one set of predictions.
 
     count: how many units were scored. confusion: rows are true classes, columns guesses; None where
-    the task has no classes.
+    the task has no classes, or more than a thousand.
     """
 
     metrics: Mapping[str, Score]
@@ -63,14 +64,15 @@ def evaluate(
     outcomes = task.outcomes(predictions, targets)
     value = task.score(outcomes, labels)
     count = len(next(iter(outcomes.values())))
-    drawn = [
-        task.score({k: v[rows] for k, v in outcomes.items()}, labels) for rows in _draws(count, samples, seed)
-    ]
-    edges = 50 - 50 * LEVEL, 50 + 50 * LEVEL
-    metrics = {}
-    for name, middle in value.items():
-        low, high = np.percentile([d.get(name, middle) for d in drawn], edges)
-        metrics[name] = Score(middle, float(low), float(high))
+    drawn = np.empty((samples, len(value)))  # not a list of mappings: there may be thousands of classes
+    for sample, rows in zip(drawn, _draws(count, samples, seed), strict=True):
+        found = task.score({k: v[rows] for k, v in outcomes.items()}, labels)
+        sample[:] = [found.get(name, middle) for name, middle in value.items()]
+    lows, highs = np.percentile(drawn, (50 - 50 * LEVEL, 50 + 50 * LEVEL), axis=0)
+    metrics = {
+        name: Score(middle, float(low), float(high))
+        for (name, middle), low, high in zip(value.items(), lows, highs, strict=True)
+    }
     return Scores(metrics, count, _confusion(outcomes, labels))
 
 
@@ -109,8 +111,8 @@ def _draws(count: int, samples: int, seed: int) -> Iterator[Any]:
 
 
 def _confusion(outcomes: Mapping[str, Any], labels: Labels) -> tuple[tuple[int, ...], ...] | None:
-    if "guess" not in outcomes:
-        return None
     K = len(labels.names)
+    if "guess" not in outcomes or K > MOST:
+        return None
     flat = np.bincount(outcomes["truth"] * K + outcomes["guess"], minlength=K * K)
     return tuple(tuple(int(n) for n in row) for row in flat.reshape(K, K))

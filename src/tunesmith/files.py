@@ -121,7 +121,7 @@ def disk_failures(path: Path, *, size: int | None = None, verb: str = "written")
     """
     try:
         yield
-    except TunesmithError:
+    except (TunesmithError, ConnectionError):  # the latter: whoever read our words has gone
         raise
     except Exception as error:
         number, why, named = _refusal(error)

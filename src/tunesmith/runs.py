@@ -39,7 +39,7 @@ from tunesmith.registry import did_you_mean
 from tunesmith.seals import check, check_all, read_sealed, seal, seals
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
-from tunesmith.training.devices import accelerator_for
+from tunesmith.training.devices import device_for
 from tunesmith.training.predicting import predict
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class Run:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise BadOption(f"batch is how many items go at a time, from 1; found {batch!r}.")
         network, task, labels = self.model
-        network.module.to(accelerator_for(device, "fp32").device)
+        network.module.to(device_for(device))
         return predict(network, task, dataset, labels, batch=batch)
 
 

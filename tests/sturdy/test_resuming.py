@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.errors import BadRun
+from tunesmith.files import whole_folder
 from tunesmith.seals import seal
 from tunesmith.training.state import checkpoints
 from tunesmith.verbs.locking import LOCK, alone
@@ -195,3 +197,36 @@ def test_a_run_whose_request_was_edited_is_not_resumed(mine: Path) -> None:
     path = mine / "asked.yaml"
     path.write_text(path.read_text().replace("seed: 0", "seed: 1"))
     assert "asked.yaml was cut short or changed since it was written" in refused(mine)
+
+
+def test_two_runs_that_begin_in_one_second_get_two_folders(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rivals: list[Path] = []
+
+    @contextmanager
+    def late(path: Path) -> Iterator[Path]:
+        with whole_folder(path) as temporary:
+            yield temporary
+            if not rivals:  # while ours is being filled, theirs appears
+                rivals.append(path)
+                path.mkdir()
+                (path / "manifest.json").write_text("{}")
+
+    monkeypatch.setattr("tunesmith.verbs.folders.whole_folder", late)
+    monkeypatch.chdir(tmp_path)
+    run = ts.fit(photos, **{**TINY, "epochs": 1}, strategy="linear_probe", reporter=Silent())
+    assert run is not None
+    assert run.folder.name == f"{rivals[0].name}-2"
+    assert (tmp_path / rivals[0] / "manifest.json").read_text() == "{}"
+
+
+def test_a_file_that_a_person_touched_while_it_trained_costs_nothing(photos: Path, tmp_path: Path) -> None:
+    class Touching(Silent):
+        def event(self, event: Any) -> None:
+            (tmp_path / "run" / "plan.txt").write_text("mine now")
+
+    run = ts.fit(photos, **{**TINY, "epochs": 1}, out=tmp_path / "run", reporter=Touching())
+    assert run is not None
+    assert run.scores
+    assert [Path(said.split()[0]).name for said in run.damage()] == ["plan.txt"]

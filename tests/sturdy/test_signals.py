@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tunesmith.store import Store
+from tunesmith.verbs.stopping import stoppable
 
 Ask = Callable[..., dict[str, Any]]
 Line = Callable[..., tuple[int, str]]
@@ -82,3 +83,18 @@ def test_a_termination_outside_of_training_is_clean(moment: str, fit: Line, tmp_
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("stopped")
     assert whole(tmp_path)
+
+
+def test_a_handler_from_outside_python_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python names such a handler None, and refuses None when it is given back."""
+    given: list[object] = []
+
+    def foreign(number: int, handler: object) -> None:
+        if handler is None:
+            raise TypeError("signal handler must be callable")
+        given.append(handler)
+
+    monkeypatch.setattr(signal, "signal", foreign)
+    with stoppable():
+        pass
+    assert len(given) == 1

@@ -122,9 +122,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch
                 if k.endswith(suffix) and "." not in k.removesuffix(suffix)
             }
             for key, value in state.items():
-                # Averages lie as their parameter does, device and strides: a fused step reads both in a row.
-                like = value if key == "step" else torch.empty_like(parameter, dtype=value.dtype)
-                state[key] = torch.empty_like(like).copy_(value)
+                # Averages lie as their parameter does, device and strides: a fused step reads both in a row,
+                # and its count of steps lies there too; the others count on the CPU.
+                like = torch.empty_like(parameter, dtype=value.dtype)
+                if key == "step":
+                    like = torch.empty(value.shape, device=like.device if group.get("fused") else "cpu")
+                state[key] = like.copy_(value)
             if state:
                 optimizer.state[parameter] = state
 

@@ -6,8 +6,8 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -94,30 +94,34 @@ def begin(
     for line in planning.warnings(plan, network):
         say.warn(line)
     task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
-    examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
-    if folder is not None:
-        refuse_other_data(folder, data, examples)
-        refuse_other_weights(folder, network)
-    # What cannot be trained is refused here, before a folder appears.
-    Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
-    say_truncation(network, examples, say)
-    say.say(
-        f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
-        f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
-        f"{words(plan.settings.metric or task.metric)} is kept"
-    )
-    say.say(table(plan, [part.name for part in network.parts]))
-    for note in plan.notes:
-        say.say(note)
-    targets = np.asarray(task.targets(data.train, labels))
-    recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
-    if asked["dry_run"]:
-        recorded.close()
-        return None
-    if folder is None:
-        folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan))
-    if processes.main():
-        write_sealed(folder, HEALTH, to_json(health))
+    with ExitStack() as opened:
+        examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
+        for own in examples.values():
+            opened.callback(own.close)
+        if folder is not None:
+            refuse_other_data(folder, data, examples)
+            refuse_other_weights(folder, network)
+        # What cannot be trained is refused here, before a folder appears.
+        Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
+        say_truncation(network, examples, say)
+        say.say(
+            f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
+            f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
+            f"{words(plan.settings.metric or task.metric)} is kept"
+        )
+        say.say(table(plan, [part.name for part in network.parts]))
+        for note in plan.notes:
+            say.say(note)
+        targets = np.asarray(task.targets(data.train, labels))
+        recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
+        opened.callback(recorded.close)
+        if asked["dry_run"]:
+            return None
+        if folder is None:
+            folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan))
+        if processes.main():
+            write_sealed(folder, HEALTH, to_json(health))
+        opened.pop_all()  # carry_out closes them
     return Started(
         folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began, leaked
     )
@@ -138,9 +142,13 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         started.data,
         started.labels,
     )
-    beside = ThreadPoolExecutor(1, "tunesmith-probe")
     pretrained: Pretrained | None = None
+    opened = ExitStack()
+    for own in started.examples.values():
+        opened.callback(own.close)
+    opened.callback(started.recorded.close)
     try:
+        beside = opened.enter_context(ThreadPoolExecutor(1, "tunesmith-probe"))
         fill(started, say)
         baselines = probe(started, say, beside)
         snapshot, complaints = read_checkpoint(folder / "checkpoint")
@@ -150,6 +158,8 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             started.began -= snapshot.progress.elapsed
             say.say(f"going on after {counted(len(snapshot.progress.history), 'epoch')}")
         pretrained = _pretrained(started)
+        if pretrained is not None:
+            opened.callback(pretrained.close)
         training = Training(
             network,
             task,
@@ -165,7 +175,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         )
         try:
             with interruptible() as interrupted:
-                _train(training, started, say, interrupted)
+                _train(training, started, baselines, say, interrupted)
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
             if training.keep_best("diverged"):
@@ -178,12 +188,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
     except KeyboardInterrupt as stop:
         raise type(stop)(f"stopped; go on with: tunesmith resume {folder}") from stop
     finally:
-        beside.shutdown()
-        if pretrained is not None:
-            pretrained.close()
-        started.recorded.close()
-        for own in started.examples.values():
-            own.close()
+        opened.close()
     for line in happened(started, training):
         say.say(line)
     say.finished(run)
@@ -229,7 +234,9 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _train(training: Training, started: Started, say: Reporter, interrupted: Request) -> None:
+def _train(
+    training: Training, started: Started, baselines: Future[Any], say: Reporter, interrupted: Request
+) -> None:
     folder = started.folder
     log = folder / "log.txt"
     main = processes.main()
@@ -243,6 +250,8 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
             say.event(event)
         stop = isinstance(event, EpochEnd | Step) and processes.any_of(bool(interrupted))
         late = isinstance(event, Step) and time.monotonic() - saved > every
+        if isinstance(event, EpochEnd) and baselines.done():
+            baselines.result()  # what failed beside the training ends it here, not after hours
         if main and isinstance(event, EpochEnd):
             _write_history(folder, training.progress.history)
             with log.open("a", encoding="utf-8") as lines:
@@ -256,6 +265,8 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
         if stop:
             processes.wait()
             raise interrupted.answer()
+    if processes.any_of(bool(interrupted)):  # asked while the last checkpoint was written
+        raise interrupted.answer()
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, BadRun
+from tunesmith.errors import BadOption, BadRun, DiskFailed
 from tunesmith.files import clear_leftovers, whole_folder
 from tunesmith.networks.network import Network
 from tunesmith.networks.weights import shortened
@@ -42,18 +44,40 @@ def make_folder(
     asked: Mapping[str, Any], data: Data, examples: Mapping[str, Examples], network: Network, plan: Plan
 ) -> Path:
     """The run's folder with what is known before training; appears whole."""
+    if asked["out"]:
+        folder = Path(asked["out"]).expanduser()
+        check_place(folder)
+        if folder.exists():
+            folder.rmdir()
+        _fill_folder(folder, asked, data, examples, network, plan)
+    else:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        for number in itertools.count(1):
+            folder = Path("runs") / "-".join([data.name, stamp, *[str(number)] * (number > 1)])
+            if folder.exists():
+                continue
+            check_place(folder)
+            try:
+                _fill_folder(folder, asked, data, examples, network, plan)
+                break
+            except DiskFailed as error:  # another run began in the same second and has the name now
+                if getattr(error.__cause__, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+    if folder.parent.name == "runs":
+        point_latest(folder)
+    return folder
+
+
+def _fill_folder(
+    folder: Path,
+    asked: Mapping[str, Any],
+    data: Data,
+    examples: Mapping[str, Examples],
+    network: Network,
+    plan: Plan,
+) -> None:
     import yaml
 
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = Path(asked["out"]).expanduser() if asked["out"] else Path("runs") / f"{data.name}-{stamp}"
-    if asked["out"] is None:
-        counted = 2
-        while folder.exists():
-            folder = folder.with_name(f"{data.name}-{stamp}-{counted}")
-            counted += 1
-    check_place(folder)
-    if folder.exists():
-        folder.rmdir()
     with whole_folder(folder) as temporary:
         written = {k: _plain(k, v) for k, v in asked.items() if k not in ("out", "dry_run")}
         (temporary / "asked.yaml").write_text(
@@ -77,9 +101,6 @@ def make_folder(
         )
         (temporary / EXAMPLES).write_bytes(_written(data, examples))
         seal(temporary)
-    if folder.parent.name == "runs":
-        point_latest(folder)
-    return folder
 
 
 def refuse_other_data(folder: Path, data: Data, examples: Mapping[str, Examples]) -> None:

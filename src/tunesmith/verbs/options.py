@@ -96,7 +96,11 @@ def configured(verb: Callable[Given, Answer]) -> Callable[Given, Answer]:
         path = given.pop("config", None)
         if path is not None:
             given = {**read_config(Path(path).expanduser(), verb), **given}
-            lost = [name for name, value in given.items() if str(value).startswith(IN_MEMORY)]
+            lost = [
+                name
+                for name, value in given.items()
+                if isinstance(value, str) and value.startswith(IN_MEMORY)
+            ]
             if lost:
                 raise BadOption(f"{path}: {lost[0]} was given in memory; give it again beside config.")
         return verb(**given)  # type: ignore[call-arg]

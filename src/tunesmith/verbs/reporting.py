@@ -128,6 +128,8 @@ def _restated(scores: Mapping[str, Any]) -> list[str]:
     if "without_duplicates" not in scores:
         return []
     metric, fewer = scores["metric"], scores["without_duplicates"]
+    if not fewer["count"]:
+        return ["every test example has a twin in train or valid: these scores say nothing of new examples"]
     whole, rest = (part["metrics"][metric]["value"] for part in (scores["test"], fewer))
     return [
         f"{words(metric)} {whole:.3f}, without {counted(fewer['count_left_out'], 'near-duplicate')} of "

@@ -40,6 +40,7 @@ def resume(
     from tunesmith.data.cache import cache_folder
     from tunesmith.files import disk_failures
     from tunesmith.runs import Run as Opened
+    from tunesmith.training.devices import accelerator_for
     from tunesmith.verbs.carrying_out import begin, carry_out, speaker
     from tunesmith.verbs.fit import DEFAULTS
     from tunesmith.verbs.folders import tidy
@@ -57,11 +58,12 @@ def resume(
     for name, value in (("data", data), ("model", model)):
         if value is not None:
             asked[name] = value
-        elif str(asked[name]).startswith(IN_MEMORY):
+        elif isinstance(asked[name], str) and asked[name].startswith(IN_MEMORY):
             raise BadRun(
                 f"the {name} of {opened.folder} came from memory; pass it again: resume(run, {name}=...)."
             )
     prepare(offline=asked["offline"])
+    accelerator_for(asked["device"], asked["precision"])  # before processes meet: it says by which means
     with stoppable(), alone(opened.folder), disk_failures(opened.folder, verb="used"):
         for line in changes(opened.manifest):
             speaker(reporter).warn(line)

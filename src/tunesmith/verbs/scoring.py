@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.errors import BadRun
 from tunesmith.evaluation import difference, evaluate
 from tunesmith.reports.moved import Pretrained
 from tunesmith.reports.predictions import FILES
@@ -143,7 +144,7 @@ def finish(
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     run = Run(folder.resolve()).holding(network, task, labels)
-    with suppress(OSError):  # the run stands; this is for people
+    with suppress(OSError, BadRun):  # the run stands; this is for people, who may have touched a file
         with (folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write("\n".join(outcome(run)) + "\n")
         settle(folder, "log.txt")
@@ -157,8 +158,10 @@ def _without_duplicates(
     """The test scores without examples that were nearly seen in training; nothing where there are none."""
     left_out = int(started.leaked.sum())
     rows = np.flatnonzero(~started.leaked)
-    if not left_out or not len(rows):
+    if not left_out:
         return {}
+    if not len(rows):
+        return {"without_duplicates": {"count_left_out": left_out, "count": 0, "metrics": {}}}
     ours = [predictions[row] for row in rows], [targets[row] for row in rows]
     scores = evaluate(started.task, *ours, started.labels)
     return {"without_duplicates": {"count_left_out": left_out, **scores.as_dict()}}

@@ -66,7 +66,8 @@ def _handled(handlers: dict[Any, Any]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was set from outside Python, and cannot be set from inside
+                signal.signal(number, handler)
 
 
 def _raise(number: int, _: FrameType | None) -> None:
