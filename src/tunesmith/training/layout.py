@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from tunesmith.plan import Phase
 
-# mallopt's names of them, from glibc's malloc.h. At the end stand the values that glibc itself comes to by and
-# by: once one was set it adapts none of them any more.
+# mallopt's names of them, from glibc's malloc.h. At the end stand the values that glibc itself comes to
+# by and by: once one was set it adapts none of them any more.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20, MMAP_MAX: 0}
 USUAL = {TRIM_THRESHOLD: 64 * 2**20, TOP_PAD: 128 * 2**10, MMAP_THRESHOLD: 32 * 2**20, MMAP_MAX: 65_536}
