@@ -76,6 +76,7 @@ def test_a_bad_photo_is_a_finding_and_exit_code_0(tunesmith: Tunesmith, leaky: P
         (("nowhere",), "nowhere"),
         (("PHOTOS", "--model", "timm/no_such_net"), "no_such_net"),
         (("PHOTOS", "--page", "no/such/folder/page.html"), "a folder that is not there"),
+        (("PHOTOS", "--page", "."), "a page is written to a file, and . is a folder"),
         (("PHOTOS", "--lang", "fr"), "lang is en or zh"),
         (("PHOTOS", "--image-size", "0"), "image_size is a whole number from 1"),
     ],
@@ -97,6 +98,57 @@ def test_with_a_model_labels_are_looked_at_and_its_features_are_kept(
     assert found["skipped"] == {}
     again = tunesmith("check", leaky, *TINY)
     assert "features of train" not in again.err  # they were computed the first time
+
+
+def test_what_a_page_lacks_is_said_before_the_data_are_read(
+    tunesmith: Tunesmith, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    for package in ("jinja2", "matplotlib"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, package, None)
+            answer = tunesmith("check", photos, "--page", tmp_path / "health.html")
+            assert answer.code == 2
+            assert f"a page needs the package {package}" in answer.err
+            assert "images" not in answer.err  # of what was understood
+            assert tunesmith("check", photos).code == 0
+
+
+def test_a_page_in_the_home_folder_is_written_there(
+    tunesmith: Tunesmith, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.verbs.check import _page
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _page("~/health.html", "en") == tmp_path / "health.html"
+
+
+def test_rows_whose_image_is_missing_are_a_finding_and_are_not_left_out(
+    tunesmith: Tunesmith, photos: Path, tmp_path: Path
+) -> None:
+    own_photos = Path(shutil.copytree(photos, tmp_path / "own"))
+    rows = [f"{p.relative_to(own_photos)},{p.parent.name}" for p in sorted(own_photos.rglob("*.png"))]
+    rows[3] = "blue/gone.png,blue"
+    (own_photos / "list.csv").write_text("\n".join(["image,label", *rows]))
+    answer = tunesmith("check", own_photos / "list.csv")
+    assert answer.code == 0, answer.err
+    assert "left out" not in answer.err
+    assert "Named in the data, but not to be had: 1 images" in answer.out
+    found = json.loads(tunesmith("check", own_photos / "list.csv", "--json").out)
+    assert not [line for line in found["understood"] if "could not be had" in line]
+
+
+def test_a_run_is_not_asked_of_the_labels_that_it_learned(
+    tunesmith: Tunesmith, leaky: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    fitted(tunesmith, leaky, run)
+    found = json.loads(tunesmith("check", leaky, "--json", "--model", run, "--device", "cpu").out)
+    assert found["skipped"] == {"suspected_labels": "learned_from"}
+    (leaky / "train" / "red" / "05.png").unlink()  # other data, as far as can be told
+    found = json.loads(tunesmith("check", leaky, "--json", "--model", run, "--device", "cpu").out)
+    assert found["skipped"] == {}
 
 
 def test_texts_are_checked_with_a_tokenizer(

@@ -64,7 +64,9 @@ def test_every_pair_within_the_distance_is_found_and_no_other(seed: int) -> None
         for j in range(40)
         if splits[j] < splits[i] and bin(int(hashed[i]) ^ int(hashed[j])).count("1") <= twins.CLOSE
     }
-    assert {(i, j) for i, j in twins.close(hashed, splits).tolist()} == by_hand
+    found = twins.close(hashed, splits)
+    assert found is not None
+    assert {(i, j) for i, j in found.tolist()} == by_hand
     assert len(by_hand) >= 10
 
 
@@ -117,6 +119,7 @@ def test_minhash_finds_what_comparing_all_with_all_finds(seed: int) -> None:
         if shingles.jaccard(pieces[i], pieces[j]) >= shingles.ALIKE
     }
     found = shingles.alike(texts.__getitem__, shingles.signatures(texts), splits)
+    assert found is not None
     assert {(i, j) for i, j in found.tolist()} == by_hand
     assert 3 <= len(by_hand) < 20
 
@@ -134,3 +137,111 @@ def test_before_a_fit_large_data_are_not_compared_and_that_is_said(
     made = seen("image", train=kit.photos(4), test=[(kit.changes()["brighter"], "a")])
     assert examine(made, brief=True).health.skipped["near_duplicates_across"] == "too_many"
     assert "near_duplicates_across" in kit.kinds(examine(made).health)
+
+
+def test_shots_of_one_scene_are_too_many_pairs_and_that_is_said(
+    kit: Any, seen: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots = [(kit.encoded(kit.noise(0), "JPEG", quality=60 + i), "ab"[i % 2]) for i in range(12)]
+    made = seen("image", train=shots[:8], test=[*shots[8:], shots[0]])
+    assert kit.one(examine(made).health, "near_duplicates_across").values["leaked"] == 5
+    monkeypatch.setattr(twins, "PAIRS", 31)  # each of the four shots in test is close to each of eight
+    found = examine(made)
+    assert found.health.skipped["near_duplicates_across"] == "too_many"
+    assert found.leaked.tolist() == [False] * 4 + [True]  # equal bytes are known all the same
+
+
+def test_twenty_thousand_frames_of_one_camera_end_in_little_memory() -> None:
+    import tracemalloc
+
+    splits = np.repeat([0, 1, 2], [14_000, 3_000, 3_000])
+    tracemalloc.start()
+    assert twins.close(np.zeros(20_000, np.uint64), splits) is None
+    assert tracemalloc.get_traced_memory()[1] < 64e6
+    tracemalloc.stop()
+
+
+def test_a_thumbnail_is_asked_for_once_however_many_pairs_it_is_in(kit: Any) -> None:
+    from collections import Counter
+
+    thumbnails = np.stack(
+        [look({"path": None, "bytes": kit.encoded(kit.noise(i % 3))}).thumbnail for i in range(9)]
+    )
+    asked: Counter[int] = Counter()
+
+    def thumbnail(place: int) -> np.ndarray:
+        asked[place] += 1
+        return np.asarray(thumbnails[place])
+
+    pairs = np.asarray([(i, j) for i in range(9) for j in range(i)])
+    found = twins.agreeing(pairs, thumbnail)
+    assert {(i, j) for i, j in found.tolist()} == {(i, j) for i, j in pairs.tolist() if i % 3 == j % 3}
+    assert set(asked.values()) == {1}
+
+
+def test_flat_thumbnails_agree_with_nothing() -> None:
+    flat, steep = np.full((1, 4, 4), 7, np.uint8), np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
+    assert twins.correlations(flat, flat).tolist() == [0.0]
+    assert twins.correlations(steep, steep[:, ::-1, ::-1]).tolist() == pytest.approx([-1.0])
+
+
+def test_of_a_text_of_16_million_characters_the_first_ones_are_looked_at() -> None:
+    import tracemalloc
+
+    random = np.random.default_rng(0)
+    start = "".join(random.choice(np.array(list("abcdefgh ")), shingles.READ))
+    whole = start + "x y" * 5_000_000
+    tracemalloc.start()
+    pieces = shingles.shingles(whole)
+    assert np.array_equal(pieces, shingles.shingles(start))
+    assert tracemalloc.get_traced_memory()[1] < 32e6
+    tracemalloc.stop()
+    assert not np.array_equal(pieces, shingles.shingles(start[: shingles.READ // 2]))
+
+
+def test_before_a_fit_long_texts_are_not_compared_and_that_is_said(
+    kit: Any, seen: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.health import examine as module
+
+    made = seen("text", train=[(TEXT, "a"), ("see you at the station", "b")], test=[(TEXT + "!", "a")])
+    assert "near_duplicates_across" in kit.kinds(examine(made, brief=True).health)
+    monkeypatch.setattr(module, "CHARACTERS", 2 * len(TEXT))
+    assert examine(made, brief=True).health.skipped["near_duplicates_across"] == "too_many"
+    assert "near_duplicates_across" in kit.kinds(examine(made).health)
+    monkeypatch.setattr(shingles, "READ", 20)  # of each text: so few characters are looked at
+    assert "near_duplicates_across" not in examine(made, brief=True).health.skipped
+
+
+def test_texts_from_one_template_are_too_many_pairs_and_that_is_said(
+    kit: Any, seen: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [(TEXT.replace("87121", f"{87121 + i}"), "ab"[i % 2]) for i in range(12)]
+    made = seen("text", train=texts[:8], test=texts[8:])
+    assert kit.one(examine(made).health, "near_duplicates_across").values["leaked"] == 4
+    monkeypatch.setattr(shingles, "PAIRS", 31)
+    assert examine(made).health.skipped["near_duplicates_across"] == "too_many"
+
+
+def test_twenty_thousand_texts_from_one_template_end_in_little_memory() -> None:
+    import tracemalloc
+
+    signed = np.zeros((20_000, shingles.BANDS), np.uint64)
+    tracemalloc.start()
+    assert shingles.alike(lambda _: "", signed, np.repeat([0, 1, 2], [14_000, 3_000, 3_000])) is None
+    assert tracemalloc.get_traced_memory()[1] < 32e6
+    tracemalloc.stop()
+
+
+def test_pieces_that_are_let_go_are_made_again_and_the_pairs_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [TEXT.replace("87121", f"{87121 + i % 7}") + TEXT[: i % 3] for i in range(30)]
+    signed, splits = shingles.signatures(texts), np.arange(30) % 3
+    first = shingles.alike(texts.__getitem__, signed, splits)
+    monkeypatch.setattr(shingles, "HELD", 1)
+    again = shingles.alike(texts.__getitem__, signed, splits)
+    assert first is not None
+    assert again is not None
+    assert first.tolist() == again.tolist()
+    assert len(first) > 30

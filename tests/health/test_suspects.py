@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunesmith.health import suspects
 from tunesmith.health.examine import Features, examine
 from tunesmith.health.neighbours import neighbours
 from tunesmith.health.seen import Seen
-from tunesmith.health.suspects import FITS, FOLDS, doubts, fold_of
+from tunesmith.health.suspects import FOLDS, ROUNDS, doubts, fold_of, sample_of
 
 
 def clouds(seed: int, count: int = 300, width: int = 16, apart: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,11 +64,11 @@ def test_equal_bytes_share_a_fold_and_classes_are_dealt_evenly(seed: int) -> Non
     ] * 4
 
 
-def test_every_fit_is_counted_and_the_same_seed_gives_the_same_bits(seed: int) -> None:
+def test_every_part_of_a_fit_is_counted_and_the_same_seed_gives_the_same_bits(seed: int) -> None:
     features, labels = clouds(seed, count=60)
     done: list[int] = []
     first = doubts(features, labels, np.arange(60), seed=seed, progress=done.append)
-    assert sum(done) == FITS
+    assert sum(done) == ROUNDS
     assert np.array_equal(first.own, doubts(features, labels, np.arange(60), seed=seed).own)
     assert not np.array_equal(first.own, doubts(features, labels, np.arange(60), seed=seed + 1).own)
 
@@ -88,6 +89,43 @@ def test_a_suspect_is_named_with_what_it_looks_like(kit: Any, seed: int) -> None
     assert (finding.groups[0][0].id, finding.groups[0][0].label) == ("train/4", "c")
     assert finding.groups[0][0].note.startswith("looks like b (0.")
     assert found.health.model == "timm/x"
+
+
+def test_large_data_are_learned_from_in_part_and_answered_for_in_full(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, labels = clouds(seed, count=900, apart=4.0)
+    wrong, rows = flipped(labels, seed)
+    assert doubts(features, wrong, np.arange(900)).learned == 900
+    monkeypatch.setattr(suspects, "WORK", 300 * 16 * 3)
+    found = doubts(features, wrong, np.arange(900), seed=seed)
+    assert found.learned == pytest.approx(300, abs=15)
+    assert (found.own > 0).all()
+    assert np.isin(rows, found.order[:90]).mean() >= 0.9
+    assert np.array_equal(found.own, doubts(features, wrong, np.arange(900), seed=seed).own)
+
+
+def test_a_sample_has_its_share_of_each_class_and_fold_and_some_of_the_rare_ones(seed: int) -> None:
+    labels = np.repeat([0, 1, 2], [3000, 900, 12])
+    folds = fold_of(labels, np.arange(3912), seed=seed)
+    chosen = sample_of(labels, folds, 391, seed=seed)
+    counts = np.asarray([np.bincount(folds[chosen & (labels == k)], minlength=FOLDS) for k in range(3)])
+    assert counts.tolist() == [[60] * FOLDS, [18] * FOLDS, [2] * FOLDS]
+    assert sample_of(labels, folds, 3912, seed=seed).all()
+    assert not np.array_equal(chosen, sample_of(labels, folds, 391, seed=seed + 1))
+
+
+def test_a_network_that_learned_from_the_labels_is_not_asked_of_them(kit: Any, seed: int) -> None:
+    from tunesmith.health.roll import rolled
+
+    features, labels = clouds(seed, count=90, apart=4.0)
+    labels[4] = 2
+    data = kit.data_of("text", {"train": [(f"text {i}, {i * i}", "abc"[k]) for i, k in enumerate(labels)]})
+    seen = Seen(data, rolled(data), [str(i).encode() for i in range(90)])
+    assert "suspected_labels" in kit.kinds(examine(seen, features=Features("m", features)).health)
+    health = examine(seen, features=Features("m", features, learned=True)).health
+    assert health.skipped == {"suspected_labels": "learned_from"}
+    assert "suspected_labels" not in kit.kinds(health)
 
 
 def test_classes_too_small_to_hold_examples_back_are_left_alone(kit: Any) -> None:

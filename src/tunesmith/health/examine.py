@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ORDER: Final = ("error", "warning", "note")
 COMPARISONS: Final = 500_000_000  # of hashes, about a second: no more before a fit
 SIGNED: Final = 20_000  # texts, a few seconds: no more before a fit
+CHARACTERS: Final = 20_000_000  # of texts that are looked at, a few seconds: no more before a fit
 NEED_FEATURES: Final = ("suspected_labels", "near_features_across")
 
 
@@ -36,12 +37,14 @@ class Features:
 
     pooled: float32 [n, D]. tokens: of each text before anything is cut; None for images.
     window: tokens that the network reads at most.
+    learned: whether it learned from these very labels, so that its doubts of them would tell nothing.
     """
 
     model: str
     pooled: NDArray[np.float32]
     tokens: Ints | None = None
     window: int | None = None
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ def examine(
     features: of a network; without them what needs them is named as skipped.
     brief: before a fit: what grows with the square of the data, or takes long, is skipped where it is large.
     skip_bad: what cannot be used was left out, so it is a warning; else an error, for a fit stops at it.
-    seed: of the folds of the label check. progress: called with its fits just done, of suspects.FITS.
+    seed: of the folds of the label check. progress: called with the rounds just done, of suspects.ROUNDS.
     """
     roll = seen.roll
     same = same_bytes([key or b"unread %d" % place for place, key in enumerate(seen.keys)])
-    near, leaked, skipped = _near_duplicates(seen, same, brief=brief)
-    facts, odd = about_images(roll, seen.looks) if seen.looks else about_texts(roll, _lengths(seen))
+    lengths = np.empty(0, np.int64) if seen.looks else _lengths(seen)
+    near, leaked, skipped = _near_duplicates(seen, same, lengths, brief=brief)
+    facts, odd = about_images(roll, seen.looks) if seen.looks else about_texts(roll, lengths)
     unusable = [*_unusable(roll, skip_bad), *_absent(seen, skip_bad)]
     found = [*unusable, *repeats(roll, same), *near, *about_classes(roll), *odd]
     if features is None:
@@ -85,10 +89,12 @@ def examine(
             more, cut = about_tokens(roll, features.tokens, features.window, features.model)
             facts, found = facts | more, found + cut
         found += _close_by(roll, same, features)
-        doubted = _doubted(roll, same, features, seed, progress)
-        found += doubted or []
-        if doubted is None:
+        if features.learned:
+            skipped["suspected_labels"] = "learned_from"
+        elif (doubted := _doubted(roll, same, features, seed, progress)) is None:
             skipped["suspected_labels"] = "too_few"
+        else:
+            found, facts = found + doubted[0], facts | doubted[1]
     health = Health(
         seen.data.name,
         roll.takes,
@@ -141,15 +147,15 @@ def _absent(seen: Seen, skip_bad: bool) -> list[Finding]:
 
 
 def _near_duplicates(
-    seen: Seen, same: Ints, *, brief: bool
+    seen: Seen, same: Ints, lengths: Ints, *, brief: bool
 ) -> tuple[list[Finding], NDArray[np.bool_], dict[str, str]]:
     """The finding, which examples leak by equal bytes or by likeness [N], and what was skipped."""
     roll = seen.roll
     leaked = leaks(roll, sets(same, roll.usable))
     one_each = _one_each(roll, same)
-    if brief and _too_many(roll, one_each):
+    pairs = None if brief and _too_many(roll, one_each, lengths) else _near_pairs(seen, one_each)
+    if pairs is None:
         return [], leaked, {"near_duplicates_across": "too_many"}
-    pairs = _near_pairs(seen, one_each)
     groups = linked(pairs[same[pairs[:, 0]] != same[pairs[:, 1]]], len(roll))
     twin = leaks(roll, groups)
     twin |= np.isin(same, same[twin]) & (roll.splits == TEST)
@@ -163,23 +169,26 @@ def _one_each(roll: Roll, same: Ints) -> Ints:
     return places
 
 
-def _too_many(roll: Roll, places: Ints) -> bool:
-    sizes: list[int] = np.bincount(roll.splits[places], minlength=len(SPLITS)).tolist()
+def _too_many(roll: Roll, places: Ints, lengths: Ints) -> bool:
+    """Whether comparing takes long. lengths: characters of each usable text, where the data are texts."""
     if roll.takes == "text":
-        return len(places) > SIGNED
+        characters = np.minimum(lengths[np.searchsorted(roll.usable, places)], shingles.READ)
+        return len(places) > SIGNED or int(characters.sum()) > CHARACTERS
+    sizes: list[int] = np.bincount(roll.splits[places], minlength=len(SPLITS)).tolist()
     return sizes[1] * sizes[0] + sizes[2] * (sizes[0] + sizes[1]) > COMPARISONS
 
 
-def _near_pairs(seen: Seen, places: Ints) -> Ints:
-    """Pairs of places in different splits whose items are nearly the same: [P, 2]."""
+def _near_pairs(seen: Seen, places: Ints) -> Ints | None:
+    """Pairs of places in different splits whose items are nearly the same: [P, 2]; None for too many."""
     splits = seen.roll.splits[places]
     if seen.looks is None:
         signed = shingles.signatures(_texts(seen, places))
         pairs = shingles.alike(lambda i: str(seen.content(int(places[i]))), signed, splits)
     else:
-        close = twins.close(seen.looks.hashes[places], splits)
-        pairs = twins.agreeing(close, lambda i: seen.thumbnail(int(places[i])))
-    return places[pairs]
+        pairs = twins.close(seen.looks.hashes[places], splits)
+        if pairs is not None:
+            pairs = twins.agreeing(pairs, lambda i: seen.thumbnail(int(places[i])))
+    return None if pairs is None else places[pairs]
 
 
 def _near(roll: Roll, kind: str, groups: Sequence[Ints], leaked: int, **values: Any) -> list[Finding]:
@@ -202,8 +211,8 @@ def _doubted(
     features: Features,
     seed: int,
     progress: Callable[[int], None] | None,
-) -> list[Finding] | None:
-    """Suspected labels; None where too few classes have enough examples to look."""
+) -> tuple[list[Finding], dict[str, Any]] | None:
+    """Suspected labels, and a fact; None where too few classes have enough examples to look."""
     usable, codes = roll.usable, roll.codes[roll.usable]
     _, first = np.unique(np.stack([codes, same[usable]]), axis=1, return_index=True)
     enough = np.flatnonzero(np.bincount(codes[first], minlength=len(roll.names)) >= FOLDS)
@@ -219,14 +228,16 @@ def _doubted(
         progress=progress,
     )
     order = found.order[found.suspected[found.order]]
+    facts = {"learned": found.learned} if found.learned < len(places) else {}
     if not len(order):
-        return []
+        return [], facts
     notes = {
         int(places[i]): f"looks like {roll.names[enough[found.guess[i]]]} ({found.sure[i]:.2f})"
         for i in order
     }
     groups = [[int(places[i])] for i in order]
-    return [roll.finding("suspected_labels", "warning", groups, notes, count=len(order), total=len(places))]
+    values = {"count": len(order), "total": len(places)}
+    return [roll.finding("suspected_labels", "warning", groups, notes, **values)], facts
 
 
 def _texts(seen: Seen, places: Ints) -> Iterator[str]:

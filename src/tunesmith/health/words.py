@@ -255,8 +255,12 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "zh": Words("需要网络的特征:--model M", "", ""),
     },
     "too_many": {
-        "en": Words("too many examples to compare each with each before a fit", "", ""),
-        "zh": Words("样本太多,训练前不逐对比较", "", ""),
+        "en": Words("too many examples, or too many that look alike, to compare each with each", "", ""),
+        "zh": Words("样本太多，或相似的样本太多，无法逐对比较", "", ""),
+    },
+    "learned_from": {
+        "en": Words("the model learned from these labels; name the one that its run began with", "", ""),
+        "zh": Words("该模型学习过这些标签；请改用其运行开始时的模型", "", ""),
     },
     "too_few": {
         "en": Words("too few examples of each class to hold some back", "", ""),

@@ -228,6 +228,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "fact.characters": "Characters a text",
     "fact.tokens": "Tokens a text",
     "fact.window": "Tokens that the network reads",
+    "fact.learned": "Labels that the label check learned from",
     "health.shown": "{n} of {all} are shown.",
     "health.lost": "no picture",
     "health.alt": "{id}, labelled {label}",

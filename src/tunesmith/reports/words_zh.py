@@ -198,6 +198,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "fact.characters": "每条文本的字符数",
     "fact.tokens": "每条文本的词元数",
     "fact.window": "网络能读的词元数",
+    "fact.learned": "标签检查所学习的标签数",
     "health.shown": "显示 {all} 组中的 {n} 组。",
     "health.lost": "没有图片",
     "health.alt": "{id}，标签为 {label}",

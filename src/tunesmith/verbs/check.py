@@ -77,7 +77,7 @@ def check(
     asked = {k: v for k, v in locals().items() if k != "reporter"}
     prepare(offline=offline)
     from tunesmith.health.examine import examine
-    from tunesmith.health.suspects import FITS
+    from tunesmith.health.suspects import ROUNDS
     from tunesmith.verbs.carrying_out import speaker
     from tunesmith.verbs.loading import check_name
     from tunesmith.verbs.options import whole
@@ -85,19 +85,20 @@ def check(
     from tunesmith.verbs.understanding import see_data
 
     say = speaker(reporter)
-    _check_page(page, lang)
+    path = _page(page, lang)
     check_name(model)
     whole("image_size", image_size)
     whole("max_length", max_length)
     store = open_store(store_limit)
     known: dict[str, bytes] = {}
-    seen, found = see_data({**asked, "skip_bad": True}, store, known, say)  # what is missing is a finding
+    asked_anyway = {**asked, "skip_bad": True}  # what is missing is a finding
+    seen, found = see_data(asked_anyway, store, known, say, left_out=False)
     try:
         features = None if model is None else _features(asked, seen, found, store, known, say)
-        with say.work("comparing examples", FITS if features is not None else 0) as done:
+        with say.work("comparing examples", ROUNDS if features is not None else 0) as done:
             health = examine(seen, features=features, skip_bad=skip_bad, seed=seed, progress=done).health
-        if page is not None:
-            _write_page(Path(page), health, seen, lang)
+        if path is not None:
+            _write_page(path, health, seen, lang)
     finally:
         seen.close()
     return health
@@ -144,18 +145,37 @@ def _features(
         np.concatenate(list(pooled.values())),
         np.concatenate(lengths) if all(own is not None for own in lengths) else None,  # type: ignore[arg-type]
         getattr(network.preprocess, "max_length", None),
+        _learned_from(asked["model"], seen.data.fingerprint),
     )
 
 
-def _check_page(page: str | Path | None, lang: str) -> None:
-    """Raise BadOption, before anything is read, for a page that cannot be written."""
+def _learned_from(model: str | Network, fingerprint: str) -> bool:
+    """Whether a model is a run that learned from these data, so that it would say what it was told."""
+    from tunesmith.networks.network import Network
+    from tunesmith.runs import Run
+
+    if isinstance(model, Network) or not (Path(model).expanduser() / "manifest.json").is_file():
+        return False
+    return str(Run.open(model).manifest["data"]).partition(" without ")[0] == fingerprint
+
+
+def _page(page: str | Path | None, lang: str) -> Path | None:
+    """Where the page is to be written; raises, before anything is read, for one that cannot be."""
     from tunesmith.errors import BadOption
     from tunesmith.health.words import LANGUAGES
+    from tunesmith.registry import require
+    from tunesmith.verbs.report import page_path
 
     if lang not in LANGUAGES:
         raise BadOption(f"lang is {' or '.join(LANGUAGES)}; found {lang!r}.")
-    if page is not None and not Path(page).absolute().parent.is_dir():
+    if page is None:
+        return None
+    path = page_path(page)
+    if not path.absolute().parent.is_dir():
         raise BadOption(f"page {str(page)!r} lies in a folder that is not there; make it first.")
+    for package in ("jinja2", "matplotlib"):
+        require(package, "report", "a page")
+    return path
 
 
 def _write_page(path: Path, health: Health, seen: Seen, lang: str) -> None:

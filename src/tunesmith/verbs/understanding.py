@@ -40,7 +40,7 @@ def read_data(
     store: where it is kept which files were read before. known: their content addresses, by path; grows.
     The last is what was seen of all data, before anything was left out; close it.
     """
-    seen, task = see_data(asked, store, known, say)
+    seen, task = see_data(asked, store, known, say, left_out=True)
     data, roll = seen.data, seen.roll
     if roll.bad:
         kind = "unreadable" if data.takes == "image" else "empty"
@@ -56,9 +56,12 @@ def read_data(
 
 
 def see_data(
-    asked: Mapping[str, Any], store: Store, known: dict[str, bytes], say: Reporter
+    asked: Mapping[str, Any], store: Store, known: dict[str, bytes], say: Reporter, *, left_out: bool
 ) -> tuple[Seen, Task]:
-    """One pass over the data that were asked for, and the task that fits them."""
+    """One pass over the data that were asked for, and the task that fits them.
+
+    left_out: whether to say what the data name and could not be had, as one who goes on without it.
+    """
     options = {
         f: asked[f]
         for f in (
@@ -86,7 +89,7 @@ def see_data(
         task = TASKS.load(f"{data.takes}-classification")()
     for line in data.understood:
         say.say(line)
-    if data.left_out:
+    if left_out and data.left_out:
         for finding in data.left_out:
             say.warn(f"left out: {finding.message.rstrip('.')}")
         kept = sum(len(s) for s in data.splits.values())
@@ -110,8 +113,8 @@ def examined_first(seen: Seen, data: Data, say: Reporter, *, skip_bad: bool) -> 
     said = [f for f in health.findings if f.kind in BEFORE_A_FIT]
     for finding in said:
         say.warn(words.say(finding)[0])
-    if health.skipped.get("near_duplicates_across"):
-        say.say("near-duplicates were not looked for: " + words.title("too_many"))
+    if why := health.skipped.get("near_duplicates_across"):
+        say.say(f"near-duplicates were not looked for: {words.title(why)}")
     if said:
         say.say("tunesmith check DATA shows the examples, and says what to do")
     bad = {seen.roll.ids[place] for place in seen.roll.bad}
