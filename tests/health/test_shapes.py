@@ -43,12 +43,20 @@ def test_a_strip_is_named_and_one_of_three_to_one_is_not(kit: Any, seen: Callabl
 
 
 def test_a_mode_that_tells_the_class_is_named(kit: Any, seen: Callable[..., Seen]) -> None:
-    grey = [(kit.encoded(kit.noise(i)[..., 0]), "scan") for i in range(4)]
-    colour = [(kit.encoded(kit.noise(i)), "photo") for i in range(10, 14)]
+    grey = [(kit.encoded(kit.noise(i)[..., 0]), "scan") for i in range(10)]
+    colour = [(kit.encoded(kit.noise(i)), "photo") for i in range(20, 30)]
     finding = kit.one(examine(seen("image", train=grey + colour)).health, "modes_tell")
     assert (finding.values["share"], finding.values["others"]) == (1.0, 0.0)
     mixed = [(photo, "ab"[i % 2]) for i, (photo, _) in enumerate(grey + colour)]
     assert "modes_tell" not in kit.kinds(examine(seen("image", train=mixed)).health)
+
+
+def test_a_mode_of_a_few_images_tells_nothing(kit: Any, seen: Callable[..., Seen]) -> None:
+    grey = [(kit.encoded(kit.noise(i)[..., 0]), "scan") for i in range(9)]
+    colour = [(kit.encoded(kit.noise(i)), "photo") for i in range(20, 40)]
+    assert "modes_tell" not in kit.kinds(examine(seen("image", train=grey + colour)).health)
+    tenth = (kit.encoded(kit.noise(9)[..., 0]), "scan")
+    assert "modes_tell" in kit.kinds(examine(seen("image", train=[*grey, tenth, *colour])).health)
 
 
 def test_very_short_texts_are_named_the_shortest_first(kit: Any, seen: Callable[..., Seen]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import re
+import unicodedata
+from collections.abc import Sequence
 
 from tunesmith.errors import BadData
 
@@ -51,6 +53,32 @@ def label_of(value: object, where: str) -> str | None:
         f"{where}: the label is {short(value)}, a {type(value).__name__}; "
         "a label is one name or one whole number (several labels an item are not available yet)."
     )
+
+
+def plain(label: str) -> str:
+    """A label without regard to case, spaces and the forms of Unicode.
+
+    >>> plain("Gl ASS")
+    'glass'
+    """
+    return "".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def said_alike(names: Sequence[str], known: Sequence[str]) -> str:
+    """The clause that says which other label one of the names may be; nothing where there is none.
+
+    >>> said_alike(["Glass"], ["Glass", "glass", "metal"])
+    "; 'Glass' differs from 'glass' by case or spaces only: write them in one way if they mean the same"
+    """
+    own = {plain(name): name for name in reversed(names)}
+    for other in known:
+        name = own.get(plain(other), other)
+        if name != other:
+            return (
+                f"; {name!r} differs from {other!r} by case or spaces only: write them in one way if they "
+                "mean the same"
+            )
+    return ""
 
 
 def missing(value: object) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from tunesmith.data.data import SPLITS
+from tunesmith.data.labels import plain
 from tunesmith.health.finding import Finding
 from tunesmith.health.roll import Roll
 
@@ -18,6 +18,7 @@ NOTED: Final = 3.0  # times that the largest class is larger than the smallest: 
 WARNED: Final = 10.0
 CHANCE: Final = 0.001  # splits that were drawn at random are called different so often
 SMALL: Final = 0.1  # Cramér's V below which a difference is called small (Cohen 1988)
+EXPECTED: Final = 5  # examples a cell, the least for which a chi-squared test holds (Cochran 1954)
 
 
 def about_classes(roll: Roll) -> list[Finding]:
@@ -29,8 +30,7 @@ def labels_alike(roll: Roll) -> list[Finding]:
     """Labels that are the same without regard to case, spaces and the forms of Unicode."""
     written: dict[str, list[str]] = {}
     for name in roll.names:
-        plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
-        written.setdefault(plain, []).append(name)
+        written.setdefault(plain(name), []).append(name)
     alike = [names for names in written.values() if len(names) > 1]
     if not alike:
         return []
@@ -45,17 +45,21 @@ def prior_shifts(roll: Roll) -> list[Finding]:
 
     A chi-squared test of independence (Pearson 1900) over the counts, and Cramér's V for how much: a
     split is named where chance gives such counts in fewer than 1 of 1,000 draws, and V is 0.1 or more.
+    Classes of which fewer than 5 examples would be expected in a split count as one, and V is free of
+    what chance alone gives many classes (Bergsma 2013, "A bias-correction for Cramér's V").
     """
     from scipy.stats import chi2_contingency  # type: ignore[import-untyped]
 
     found = []
     for split in (1, 2):
         pair = roll.counts[:, [0, split]]
-        pair = pair[pair.sum(1) > 0]
-        if len(pair) < 2 or not pair.sum(0).all():
+        if not pair.sum(0).all():
+            continue
+        pair = _pooled(pair[pair.sum(1) > 0])
+        if len(pair) < 2:
             continue
         statistic, p, _, _ = chi2_contingency(pair, correction=False)
-        effect = float(np.sqrt(statistic / pair.sum()))  # of a table with two columns
+        effect = cramers_v(float(statistic), len(pair), int(pair.sum()))
         if p >= CHANCE or effect < SMALL:
             continue
         shares = roll.counts[:, [0, split]] / roll.counts[:, [0, split]].sum(0)
@@ -69,6 +73,19 @@ def prior_shifts(roll: Roll) -> list[Finding]:
             )
         )  # fmt: skip
     return found
+
+
+def cramers_v(statistic: float, classes: int, count: int) -> float:
+    """How far the shares of classes differ between two splits, 0 to 1, corrected for chance (Bergsma 2013).
+
+    statistic: chi-squared of a table of two columns. count: examples in it.
+
+    >>> round(cramers_v(99.0, 100, 6001), 3), round(cramers_v(10.0, 2, 100), 3)
+    (0.0, 0.301)
+    """
+    phi = max(0.0, statistic / count - (classes - 1) / (count - 1))
+    sides = min(classes - (classes - 1) ** 2 / (count - 1), 2 - 1 / (count - 1)) - 1
+    return float(np.sqrt(phi / sides)) if sides > 0 else 0.0
 
 
 def imbalance(roll: Roll) -> list[Finding]:
@@ -86,6 +103,21 @@ def imbalance(roll: Roll) -> list[Finding]:
             smallest=roll.names[fewest], most=int(train[most]), fewest=int(train[fewest]),
         )
     ]  # fmt: skip
+
+
+def _pooled(pair: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts of classes in two splits, the rare classes as one row: [k, 2].
+
+    Where those are too rare even together, the next larger classes go with them.
+    """
+    pair = pair[np.argsort(pair.sum(1), kind="stable")]
+    expected = pair.sum(1) * (pair.sum(0).min() / pair.sum())  # in the smaller split
+    rare = int(np.searchsorted(expected, EXPECTED))
+    if rare == 0:
+        return pair
+    while rare < len(pair) and expected[:rare].sum() < EXPECTED:
+        rare += 1
+    return np.concatenate([pair[:rare].sum(0, keepdims=True), pair[rare:]])
 
 
 def _fewest(train: NDArray[np.int64]) -> int:

@@ -22,14 +22,15 @@ SHOWN: Final = 50  # groups that a finding names; `count` says how many there ar
 class Roll:
     """The examples of all splits, one after the other, in the data's order.
 
+    ids: [N]. names: the classes, sorted. codes: int64 [N], the class of each example, as a place in `names`.
     splits, rows: int64 [N], the split (0 train, 1 valid, 2 test) and the place in it.
-    labels: [N], strings. ids: [N].
     bad: why some of them cannot be used, by their place here; they take part in nothing else.
     """
 
     takes: str
     ids: Sequence[str]
-    labels: NDArray[Any]
+    names: Sequence[str]
+    codes: NDArray[np.int64]
     splits: NDArray[np.int64]
     rows: NDArray[np.int64]
     bad: Mapping[int, str] = field(default_factory=dict)
@@ -43,16 +44,6 @@ class Roll:
         return np.setdiff1d(np.arange(len(self)), np.asarray(list(self.bad), np.int64))
 
     @cached_property
-    def names(self) -> list[str]:
-        """The classes, sorted."""
-        return [str(name) for name in np.unique(self.labels)]
-
-    @cached_property
-    def codes(self) -> NDArray[np.int64]:
-        """The class of each example, as a place in `names`."""
-        return np.unique(self.labels, return_inverse=True)[1].astype(np.int64)
-
-    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Usable examples of each class in each split: [K, 3]."""
         counts = np.zeros((len(self.names), len(SPLITS)), np.int64)
@@ -62,7 +53,7 @@ class Roll:
     def item(self, place: int, note: str = "") -> Item:
         """One example, as a finding names it."""
         split, row = SPLITS[int(self.splits[place])], int(self.rows[place])
-        return Item(self.ids[place], split, row, str(self.labels[place]), note)
+        return Item(self.ids[place], split, row, self.names[int(self.codes[place])], note)
 
     def finding(
         self,
@@ -87,10 +78,12 @@ def rolled(data: Data, bad: Mapping[str, Mapping[int, str]] | None = None) -> Ro
     """
     sizes = [len(data.splits[split]) for split in SPLITS]
     starts = np.cumsum([0, *sizes])
+    names, codes = coded(label for split in SPLITS for label in data.splits[split]["label"][:])
     return Roll(
         data.takes,
         [name for split in SPLITS for name in data.splits[split]["id"][:]],
-        np.asarray([label for split in SPLITS for label in data.splits[split]["label"][:]]),
+        names,
+        codes,
         np.repeat(np.arange(len(SPLITS)), sizes),
         np.concatenate([np.arange(size) for size in sizes]),
         {
@@ -99,3 +92,21 @@ def rolled(data: Data, bad: Mapping[str, Mapping[int, str]] | None = None) -> Ro
             for row, why in rows.items()
         },
     )
+
+
+def coded(labels: Iterable[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different labels, sorted, and the place of each one among them: [N].
+
+    They are kept once each: an array of strings would take four bytes times the longest label for every
+    example, and lose the zeros that a label ends with.
+
+    >>> names, codes = coded(["b", "a", "b"])
+    >>> names, codes.tolist()
+    (['a', 'b'], [1, 0, 1])
+    """
+    number: dict[str, int] = {}
+    found = np.fromiter((number.setdefault(label, len(number)) for label in labels), np.int64)
+    names = sorted(number)
+    place = np.empty(len(names), np.int64)
+    place[np.asarray([number[name] for name in names], np.int64)] = np.arange(len(names))
+    return names, place[found]

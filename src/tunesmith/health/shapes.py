@@ -22,6 +22,7 @@ SMALLER: Final = 4  # times smaller than usual, or an image is of its kind
 LONG: Final = 3.0  # times as long as wide
 SHORT: Final = 5  # characters
 TELLING: Final = 0.5  # how much more often a mode occurs in a class than elsewhere
+SEVERAL: Final = 10  # images of a class, of the others and of a mode, before any go together
 
 
 def about_images(roll: Roll, looks: Looks) -> tuple[dict[str, Any], list[Finding]]:
@@ -107,8 +108,11 @@ def _modes_tell(roll: Roll, places: list[int], modes: list[str]) -> list[Finding
     np.add.at(table, (np.asarray([kinds.index(mode) for mode in modes]), roll.codes[places]), 1)
     inside = table / np.maximum(table.sum(0), 1)
     outside = (table.sum(1, keepdims=True) - table) / np.maximum(table.sum() - table.sum(0), 1)
-    m, k = np.unravel_index(int(np.argmax(inside - outside)), table.shape)
-    if inside[m, k] - outside[m, k] < TELLING:
+    of_mode, of_class = table.sum(1, keepdims=True), table.sum(0)
+    several = np.minimum(of_mode, np.minimum(of_class, table.sum() - of_class)) >= SEVERAL
+    more = np.where(several, inside - outside, 0.0)
+    m, k = (int(place) for place in np.unravel_index(int(np.argmax(more)), table.shape))
+    if more[m, k] < TELLING:
         return []
     values = {"mode": kinds[m], "label": roll.names[k]}
     shares = {"share": float(inside[m, k]), "others": float(outside[m, k])}
