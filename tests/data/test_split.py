@@ -130,6 +130,23 @@ def test_a_class_with_a_single_example_is_named() -> None:
         check_classes(np.array([0, 1, 2, 0]), labels, ["cat", "yak"])
 
 
+def test_a_single_example_of_a_label_that_is_written_in_two_ways_is_told_from_a_rare_class() -> None:
+    labels, splits = np.array([0, 1, 1, 1, 2, 2]), np.array([0, 0, 1, 2, 0, 1])
+    with pytest.raises(
+        BadData, match=r"single example \(Glass\).*'Glass' differs from 'glass' by case or spaces"
+    ):
+        check_classes(splits, labels, ["Glass", "glass", "metal"])
+    with pytest.raises(BadData, match=r"single example \(Grass\)") as found:
+        check_classes(splits, labels, ["Grass", "glass", "metal"])
+    assert "differs" not in str(found.value)
+
+
+def test_a_class_that_train_lacks_for_it_is_written_in_another_way_there_is_told() -> None:
+    labels, splits = np.array([0, 0, 1, 1, 2, 2]), np.array([2, 2, 0, 1, 0, 1])
+    with pytest.raises(BadData, match=r"Glass is in test but not in train; 'Glass' differs from 'glass'"):
+        check_classes(splits, labels, ["Glass", "glass", "metal"])
+
+
 def test_a_class_that_train_lacks_is_named() -> None:
     labels = np.array([0, 0, 0, 1, 1])
     with pytest.raises(BadData, match="yak is in test but not in train"):

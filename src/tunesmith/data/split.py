@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tunesmith.data.data import SPLITS
+from tunesmith.data.labels import said_alike
 from tunesmith.data.rows import counted, some
 from tunesmith.errors import BadData, BadOption
 
@@ -93,8 +94,8 @@ def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:
     if single:
         word = "class has" if len(single) == 1 else f"{len(single):,} classes have"
         raise BadData(
-            f"{word} a single example ({some(single)}), which cannot be both learned and tested; "
-            "add examples, or leave these out."
+            f"{word} a single example ({some(single)}), which cannot be both learned and tested"
+            f"{said_alike(single, names)}; add examples, or leave these out."
         )
     learned = np.bincount(labels[splits == TRAIN], minlength=len(names))
     for split in (VALID, TEST):
@@ -102,10 +103,10 @@ def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:
             (learned == 0) & (np.bincount(labels[splits == split], minlength=len(names)) > 0)
         )
         if len(unseen):
+            lost = [names[int(k)] for k in unseen]
             raise BadData(
-                f"{some([names[int(k)] for k in unseen])} "
-                f"{'is' if len(unseen) == 1 else 'are'} in {SPLITS[split]} but not in train; "
-                "what is not learned cannot be recognised."
+                f"{some(lost)} {'is' if len(lost) == 1 else 'are'} in {SPLITS[split]} but not in train"
+                f"{said_alike(lost, names)}; what is not learned cannot be recognised."
             )
 
 
