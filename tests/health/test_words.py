@@ -36,6 +36,13 @@ def test_chinese_is_chinese(kind: str) -> None:
     assert all(re.search(r"[\u4e00-\u9fff]", part) for part in words[1:] if part)
 
 
+def test_chinese_is_written_with_its_own_punctuation() -> None:
+    for words in (of["zh"] for of in WORDS.values()):
+        for part in words:
+            said = re.sub(r"\{[^}]*\}", "", part)
+            assert not re.search(r"[,:;()!?]", said), part
+
+
 def test_every_kind_that_the_code_names_has_words() -> None:
     from pathlib import Path
 

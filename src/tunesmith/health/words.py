@@ -42,7 +42,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "zh": Words(
             "无法读取的图片",
             "{total:,} 张图片中有 {count:,} 张无法读取。",
-            "请修复或删除;使用 --skip-bad 可将其排除。",
+            "请修复或删除；使用 --skip-bad 可将其排除。",
         ),
     },
     "empty": {
@@ -54,7 +54,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "zh": Words(
             "空文本",
             "{total:,} 条文本中有 {count:,} 条没有内容。",
-            "请补全或删除;使用 --skip-bad 可将其排除。",
+            "请补全或删除；使用 --skip-bad 可将其排除。",
         ),
     },
     "absent": {
@@ -65,8 +65,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "缺失的条目",
-            "数据中列出但无法获得:{count:,} {counted}(文件缺失,或文本不是 UTF-8)。",
-            "请补回文件或删除相应的行;使用 --skip-bad 可将其排除。",
+            "数据中列出但无法获得：{count:,} {counted}（文件缺失，或文本不是 UTF-8）。",
+            "请补回文件或删除相应的行；使用 --skip-bad 可将其排除。",
         ),
     },
     "byte_equal_two_labels": {
@@ -77,8 +77,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "内容完全相同但标签不同",
-            "有 {groups:,} 组{items}逐字节相同,却带有不同的标签。",
-            "其中至多一个标签是对的:请确定正确的标签并删除其余副本。",
+            "有 {groups:,} 组{items}逐字节相同，却带有不同的标签。",
+            "其中至多一个标签是对的：请确定正确的标签并删除其余副本。",
         ),
     },
     "byte_equal_across": {
@@ -90,9 +90,9 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "跨划分完全重复",
-            "有 {groups:,} 组{items}同时出现在多个划分中,逐字节相同;"
+            "有 {groups:,} 组{items}同时出现在多个划分中，逐字节相同；"
             "测试集中有 {leaked:,} {counted}已在训练集或验证集中出现过。",
-            "这会使分数虚高:请删除副本,或用 --group 把相关样本放在同一划分。",
+            "这会使分数虚高：请删除副本，或用 --group 把相关样本放在同一划分。",
         ),
     },
     "near_duplicates_across": {
@@ -104,9 +104,9 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "跨划分近似重复",
-            "有 {groups:,} 组跨划分的{items}几乎相同;"
+            "有 {groups:,} 组跨划分的{items}几乎相同；"
             "测试集中有 {leaked:,} {counted}在训练集或验证集中有近似副本。",
-            "这会使分数虚高:请查看这些组,并用 --group 把属于一起的样本放在同一划分。",
+            "这会使分数虚高：请查看这些组，并用 --group 把属于一起的样本放在同一划分。",
         ),
     },
     "near_features_across": {
@@ -118,8 +118,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "按特征看跨划分高度相似",
-            "在 {model} 看来,有 {groups:,} 组跨划分的{items}几乎相同,其中测试集 {leaked:,} {counted}。",
-            "请查看:同一对象的连拍或改写的文本会使测试变得过于容易。",
+            "在 {model} 看来，有 {groups:,} 组跨划分的{items}几乎相同，其中测试集 {leaked:,} {counted}。",
+            "请查看：同一对象的连拍或改写的文本会使测试变得过于容易。",
         ),
     },
     "suspected_labels": {
@@ -131,8 +131,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "可疑的标签错误",
-            "{total:,} 个标签中有 {count:,} 个可疑:未见过该样本的分类器确信它属于另一类别。",
-            "请先查看最前面的几个并改正错误;可疑的标签不一定是错的。",
+            "{total:,} 个标签中有 {count:,} 个可疑：未见过该样本的分类器确信它属于另一类别。",
+            "请先查看最前面的几个并改正错误；可疑的标签不一定是错的。",
         ),
     },
     "labels_alike": {
@@ -143,8 +143,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "仅大小写或空格不同的标签",
-            "仅大小写或空格不同的标签会被当作不同类别:{names}。",
-            "如果含义相同,请统一写法。",
+            "仅大小写或空格不同的标签会被当作不同类别：{names}。",
+            "如果含义相同，请统一写法。",
         ),
     },
     "prior_shift": {
@@ -156,9 +156,9 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "各划分的类别比例不同",
-            "“{label}”在 {split} 中占 {share:.1%},在 train 中占 {train:.1%},差异超出偶然"
-            "(卡方 {statistic:.1f},p {p:.1g},Cramér's V {effect:.2f})。",
-            "一个划分上的准确率难以代表另一个:请看每类指标,或重新划分。",
+            "“{label}”在 {split} 中占 {share:.1%}，在 train 中占 {train:.1%}，差异超出偶然"
+            "（卡方 {statistic:.1f}，p {p:.1g}，Cramér's V {effect:.2f}）。",
+            "一个划分上的准确率难以代表另一个：请看每类指标，或重新划分。",
         ),
     },
     "imbalance": {
@@ -170,8 +170,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "类别不平衡",
-            "“{largest}”的训练样本数是“{smallest}”的 {ratio:.1f} 倍({most:,} 对 {fewest:,})。",
-            "请同时看宏平均 F1;--balance weights 会加大稀有类别的权重。",
+            "“{largest}”的训练样本数是“{smallest}”的 {ratio:.1f} 倍（{most:,} 对 {fewest:,}）。",
+            "请同时看宏平均 F1；--balance weights 会加大稀有类别的权重。",
         ),
     },
     "byte_equal_inside": {
@@ -183,7 +183,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "zh": Words(
             "划分内部重复",
             "{total:,} {counted}中有 {repeats:,} {counted}与同一划分内的另一个逐字节相同。",
-            "它们在训练和评分中会被重复计算;若非有意,请删除。",
+            "它们在训练和评分中会被重复计算；若非有意，请删除。",
         ),
     },
     "truncated_texts": {
@@ -195,8 +195,8 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "被截断的文本",
-            "{total:,} 条文本中有 {count:,} 条超过 {model} 的 {window:,} 个词元,会被截断。",
-            "如果关键内容在末尾,请增大 --max-length 或拆分文本。",
+            "{total:,} 条文本中有 {count:,} 条超过 {model} 的 {window:,} 个词元，会被截断。",
+            "如果关键内容在末尾，请增大 --max-length 或拆分文本。",
         ),
     },
     "short_texts": {
@@ -220,7 +220,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "过小的图片",
-            "{total:,} 张图片中有 {count:,} 张的短边小于 {least} 像素,而中位数为 {usual:,}。",
+            "{total:,} 张图片中有 {count:,} 张的短边小于 {least} 像素，而中位数为 {usual:,}。",
             "请查看是否混入了缩略图或图标。",
         ),
     },
@@ -233,7 +233,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "zh": Words(
             "异常的长宽比",
             "{total:,} 张图片中有 {count:,} 张的长宽比超过 {most:g}。",
-            "变成正方形后网络看不清内容:请先裁剪出重要部分。",
+            "变成正方形后网络看不清内容：请先裁剪出重要部分。",
         ),
     },
     "modes_tell": {
@@ -245,14 +245,14 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "文件格式泄露标签",
-            "各类别的存储方式不同:{mode} 在“{label}”中占 {share:.0%},在其余类别中占 {others:.0%}。",
-            "网络可能学到格式而非内容:请统一存储方式。",
+            "各类别的存储方式不同：{mode} 在“{label}”中占 {share:.0%}，在其余类别中占 {others:.0%}。",
+            "网络可能学到格式而非内容：请统一存储方式。",
         ),
     },
     # Reasons why a kind was not looked for.
     "needs_model": {
         "en": Words("needs the features of a network: --model M", "", ""),
-        "zh": Words("需要网络的特征:--model M", "", ""),
+        "zh": Words("需要网络的特征：--model M", "", ""),
     },
     "too_many": {
         "en": Words("too many examples, or too many that look alike, to compare each with each", "", ""),
@@ -264,7 +264,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     },
     "too_few": {
         "en": Words("too few examples of each class to hold some back", "", ""),
-        "zh": Words("每个类别的样本太少,无法留出验证", "", ""),
+        "zh": Words("每个类别的样本太少，无法留出验证", "", ""),
     },
 }
 
