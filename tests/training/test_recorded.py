@@ -25,6 +25,7 @@ from tunesmith.training.loop import EpochEnd, Training
 from tunesmith.training.precision import equal_answers, precision_that_agrees
 from tunesmith.training.recorded import Recorded, bucket
 from tunesmith.training.replaying import plan_replay
+from tunesmith.training.solving import probe_head
 
 Make = Callable[..., Network]
 
@@ -375,3 +376,30 @@ class TestLacking:
         assert not any(modes)  # frozen, so in eval mode although training goes on
         per_epoch = 3 + 1  # three batches of 8, and validation in one of 16: stage c runs for nothing else
         assert len(later) <= 2 * per_epoch + 2
+
+
+def test_a_baseline_is_solved_once_for_the_same_features_and_labels(
+    small: Callable[[], Network], pixels: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    plan = Plan("test", phases(3))
+    recorded, _, examples = recorded_for(small(), plan, pixels, store, chunk=8)
+    recorded.fill(examples["train"])
+    rows = np.arange(len(pixels.train))
+    targets = rows % 2
+    first = probe_head(recorded, examples["train"], targets, 2, rows=rows)
+    solved: list[str] = []
+
+    def again(*_: Any, **__: Any) -> Any:
+        solved.append("again")
+        return first
+
+    monkeypatch.setattr("tunesmith.training.solving.least_squares", again)
+    kept = probe_head(recorded, examples["train"], targets, 2, rows=rows)
+    assert not solved
+    assert np.array_equal(kept.weights, first.weights)
+    assert np.array_equal(kept.bias, first.bias)
+    assert (kept.penalty, kept.loss, kept.converged) == (first.penalty, first.loss, True)
+    probe_head(recorded, examples["train"], 1 - targets, 2, rows=rows)  # the control: other labels
+    probe_head(recorded, examples["train"], targets, 2, rows=rows[:-2])  # and fewer examples
+    assert solved == ["again", "again"]

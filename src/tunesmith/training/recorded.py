@@ -210,6 +210,11 @@ class Recorded:
             out[i] = record[part]
         return out
 
+    def solved(self, how: str) -> Shelf:
+        """Where it is kept what was solved on pooled features; `how` says with what. Close it."""
+        about = {"what": "heads solved on pooled features", "how": how, "features": self.keys[POOLED]}
+        return self._store.shelf(shelf_key(about), {**about, "model": self.network.origin})
+
     def activations(
         self, at: int, examples: Examples, rows: np.ndarray, *, view: int | None = None
     ) -> Activations:

@@ -6,7 +6,6 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -148,9 +147,8 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         opened.callback(own.close)
     opened.callback(started.recorded.close)
     try:
-        beside = opened.enter_context(ThreadPoolExecutor(1, "tunesmith-probe"))
         fill(started, say)
-        baselines = probe(started, say, beside)
+        baselines = probe(started, say)
         snapshot, complaints = read_checkpoint(folder / "checkpoint")
         for line in complaints:
             say.warn(f"{line} {'The one before it is used.' if snapshot else 'Training begins anew.'}")
@@ -175,13 +173,13 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         )
         try:
             with interruptible() as interrupted:
-                _train(training, started, baselines, say, interrupted)
+                _train(training, started, say, interrupted)
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
             if training.keep_best("diverged"):
-                finish(started, training, baselines.result(), pretrained)
+                finish(started, training, baselines, pretrained)
             raise
-        run = finish(started, training, baselines.result(), pretrained)
+        run = finish(started, training, baselines, pretrained)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
         raise
@@ -234,9 +232,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _train(
-    training: Training, started: Started, baselines: Future[Any], say: Reporter, interrupted: Request
-) -> None:
+def _train(training: Training, started: Started, say: Reporter, interrupted: Request) -> None:
     folder = started.folder
     log = folder / "log.txt"
     main = processes.main()
@@ -250,8 +246,6 @@ def _train(
             say.event(event)
         stop = isinstance(event, EpochEnd | Step) and processes.any_of(bool(interrupted))
         late = isinstance(event, Step) and time.monotonic() - saved > every
-        if isinstance(event, EpochEnd) and baselines.done():
-            baselines.result()  # what failed beside the training ends it here, not after hours
         if main and isinstance(event, EpochEnd):
             _write_history(folder, training.progress.history)
             with log.open("a", encoding="utf-8") as lines:

@@ -6,10 +6,8 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,47 +23,29 @@ from tunesmith.training import processes
 from tunesmith.training.feeds import Feed
 from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
-from tunesmith.training.solvers import least_squares
-from tunesmith.training.solving import blocks_of
+from tunesmith.training.solving import probe_head
 from tunesmith.verbs.reporting import Reporter, outcome
 from tunesmith.verbs.started import Started
 from tunesmith.verdicts import sentence
 
-Baselines = dict[str, dict[str, Any]]  # predictions by split, by baseline
-
 PROBED = 20_000  # training examples that the closed-form probe is solved on, at most
-BESIDE = 128 * 2**20  # bytes of features that may wait in memory for it
 
 
-def probe(started: Started, say: Reporter, pool: Executor) -> Future[Baselines]:
-    """Predictions of the baselines on validation and test: largest class, and closed-form linear probe.
-
-    The probe's features are read here; where they fit into memory it is solved in `pool`, beside the
-    training: what is left to do touches neither the network nor the store.
-    """
-    task, data, labels, recorded = started.task, started.data, started.labels, started.recorded
-    examples, rows = started.examples, probed_rows(started)
+def probe(started: Started, say: Reporter) -> dict[str, dict[str, Any]]:
+    """Predictions of the baselines on validation and test: largest class, and closed-form linear probe."""
+    task, data, labels = started.task, started.data, started.labels
+    found: dict[str, dict[str, Any]] = {}
     name, _ = task.trivial(labels, 0)
-    known: Baselines = {
-        name: {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
-    }
-    targets = np.asarray(task.targets(data.train, labels))
+    found[name] = {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
+    recorded, examples = started.recorded, started.examples
+    rows = probed_rows(started)
     with say.work("baseline: linear probe on frozen features", len(rows)):
-        asked = {split: recorded.pooled(examples[split]) for split in ("valid", "test")}
-        blocks = partial(blocks_of, recorded, examples["train"], targets, rows=rows)
-        first = next(blocks())
-        held = [*blocks()] if first[0].nbytes / len(first[0]) * len(rows) <= BESIDE else None
-
-        def solved() -> Baselines:
-            head = least_squares((lambda: held) if held else blocks, len(labels.names))
-            answers = {split: list(head.probabilities(features)) for split, features in asked.items()}
-            return {**known, "linear probe": answers}
-
-        if held:
-            return pool.submit(solved)
-        done: Future[Baselines] = Future()
-        done.set_result(solved())
-        return done
+        targets = np.asarray(task.targets(data.train, labels))
+        solved = probe_head(recorded, examples["train"], targets, len(labels.names), rows=rows)
+        found["linear probe"] = {
+            split: list(solved.probabilities(recorded.pooled(examples[split]))) for split in ("valid", "test")
+        }
+    return found
 
 
 def probed_rows(started: Started) -> np.ndarray:
