@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from tunesmith.data.archives import extracted
 from tunesmith.data.read import read
-from tunesmith.errors import BadData
+from tunesmith.errors import BadData, DiskFailed
 
 
 def archive(path: Path, files: dict[str, bytes]) -> Path:
@@ -38,6 +40,38 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str, cac
     with pytest.raises(BadData, match="would lie outside the folder"):
         extracted(path)
     assert not list(cache.rglob("x.txt"))
+
+
+def test_a_top_folder_named_after_a_time_is_no_drive(photos: Path, tmp_path: Path) -> None:
+    files = {f"walk 10:30/{p.relative_to(photos)}": p.read_bytes() for p in photos.rglob("*.*")}
+    assert len(read(archive(tmp_path / "a.zip", files)).train) == 12
+
+
+def test_what_a_killed_process_had_unpacked_is_cleared_after_a_day(tmp_path: Path, cache: Path) -> None:
+    old, new = cache / "extracted" / "writing-old", cache / "extracted" / "writing-new"
+    for folder in (old, new):
+        (folder / "photos").mkdir(parents=True)
+        (folder / "photos" / "half.jpg").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    extracted(archive(tmp_path / "a.zip", {"a.txt": b"x"}))
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("at", ["mkdtemp", "the first file"])
+def test_a_full_disk_of_the_cache_is_said_and_leaves_nothing(
+    code: int, at: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    path = archive(tmp_path / "a.zip", {"a.csv": b"text,label\n"})
+    place = "tempfile.mkdtemp" if at == "mkdtemp" else "_copied"
+    monkeypatch.setattr(f"tunesmith.data.archives.{place}", refuse)
+    said = rf"extracted cannot be used: {os.strerror(code)}; .*TUNESMITH_CACHE names the folder of the cache"
+    with pytest.raises(DiskFailed, match=said):
+        extracted(path)
+    assert not list((cache / "extracted").iterdir())
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:

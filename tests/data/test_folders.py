@@ -150,6 +150,65 @@ def test_a_table_that_is_no_list_of_examples_does_not_hide_class_folders(photos:
     assert labels(read(photos)) == {"cat": 10, "dog": 6}
 
 
+def test_a_broken_table_beside_one_folder_of_images_is_said(tmp_path: Path, photo: Photo) -> None:
+    """The folder would be a class else, and every example's label its name."""
+    for number in range(4):
+        photo(tmp_path / "d" / "images" / f"{number}.jpg")
+    rows = [f"images/{n}.jpg,{'xy'[n % 2]}" for n in range(4)]
+    (tmp_path / "d" / "labels.csv").write_text("image,label\n" + "\n".join([*rows, "images/0.jpg,x,y"]))
+    with pytest.raises(BadData, match=r"labels\.csv:6 has 3 fields where 2 are expected"):
+        read(tmp_path / "d")
+
+
+def test_two_tables_beside_loose_images_are_said(tmp_path: Path, photo: Photo) -> None:
+    photo(tmp_path / "d" / "train" / "1.jpg")
+    for name in "ab":
+        (tmp_path / "d" / f"{name}.csv").write_text("p,q\n1,2\n")
+    with pytest.raises(BadData, match=r"d holds 2 tables \(a\.csv, b\.csv\); give one of them"):
+        read(tmp_path / "d")
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "train.csv"])
+def test_names_without_an_ending_find_their_images(tmp_path: Path, photo: Photo, table: str) -> None:
+    """As Kaggle lays out its dog breeds: labels.csv (id, breed), train/ID.jpg and test/ID.jpg."""
+    for number in range(10):
+        photo(tmp_path / "d" / "train" / f"0a{number}.jpg")
+        photo(tmp_path / "d" / "test" / f"0b{number}.jpg")
+    rows = [f"0a{n},{('pug', 'chow')[n % 2]}" for n in range(10)]
+    (tmp_path / "d" / table).write_text("id,breed\n" + "\n".join(rows))
+    data = read(tmp_path / "d")
+    assert (data.takes, labels(data)) == ("image", {"pug": 5, "chow": 5})
+    assert data.understood[0] == f"d: 10 images in 2 classes, read from {table} (columns id, breed)"
+    assert data.train[0]["id"].startswith("train/0a")
+    assert labels(read(tmp_path / "d" / table, item="id")) == labels(data)
+    (tmp_path / "d" / "train" / "0a3.jpg").unlink()
+    with pytest.raises(BadData, match=r":5 names the image train/0a3\.jpg, which is not there"):
+        read(tmp_path / "d")
+
+
+def test_names_that_two_folders_hold_are_not_guessed(tmp_path: Path, photo: Photo) -> None:
+    for number in range(4):
+        photo(tmp_path / "d" / "large" / f"{number}.jpg")
+        photo(tmp_path / "d" / "small" / f"{number}.jpg")
+    rows = [f"{n},{'xy'[n % 2]},{n}" for n in range(4)]
+    (tmp_path / "d" / "a.csv").write_text("id,breed,age\n" + "\n".join(rows))
+    assert labels(read(tmp_path / "d")) == {"large": 4, "small": 4}
+    with pytest.raises(BadData, match="its columns are id, breed, age"):
+        read(tmp_path / "d" / "a.csv")
+
+
+def test_one_word_texts_are_no_names_of_images(write: Write, photo: Photo, tmp_path: Path) -> None:
+    photo(tmp_path / "d" / "images" / "w0.jpg")
+    path = write("d/a.csv", "name,label\n" + "".join(f"w{n},{'ab'[n % 2]}\n" for n in range(10)))
+    assert read(path).takes == "text"
+
+
+@pytest.mark.parametrize("name", ["lost+found", "@eaDir", "$RECYCLE.BIN", "System Volume Information"])
+def test_a_system_s_own_folder_is_no_class(photos: Path, photo: Photo, name: str) -> None:
+    photo(photos / name / "SYNOPHOTO_THUMB.jpg")
+    assert labels(read(photos)) == {"cat": 10, "dog": 6}
+
+
 def test_two_tables_are_one_too_many(write: Write, tmp_path: Path) -> None:
     write("d/a.csv", "text,label\nx,y\n")
     write("d/b.csv", "text,label\nx,y\n")

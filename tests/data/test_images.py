@@ -139,6 +139,44 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
         decode(item)
 
 
+def test_a_photo_of_a_camera_with_many_pixels_is_decoded_at_a_smaller_scale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tunesmith.data.images.MOST_PIXELS", 5_000)
+    wide = Image.new("RGB", (200, 100))
+    assert decode(encoded(wide, "JPEG"), at_least=(12, 12)).shape == (13, 25, 3)
+    refused = r"has 200 × 100 pixels, more than the 5,000 allowed; make it smaller, of 100 × 50 at the most"
+    for item, at_least in [
+        (encoded(wide, "JPEG"), None),
+        (encoded(wide, "JPEG"), (60, 60)),
+        (encoded(wide, "PNG"), (12, 12)),
+        # libjpeg holds all of these two, at whatever scale.
+        (encoded(wide, "JPEG", progressive=True), (12, 12)),
+        (in_three_scans(encoded(wide, "JPEG")), (12, 12)),
+    ]:
+        with pytest.raises(BadData, match=refused):
+            decode(item, at_least=at_least)
+
+
+def in_three_scans(item: dict[str, Any]) -> dict[str, Any]:
+    """A JPEG whose first scan says that it holds one colour only."""
+    content = item["bytes"]
+    place = content.index(b"\xff\xda")
+    first = b"\xff\xda\0\x08\x01" + content[place + 5 : place + 7] + b"\0\x3f\0"
+    length = int.from_bytes(content[place + 2 : place + 4], "big")
+    return {"path": None, "bytes": content[:place] + first + content[place + 2 + length :]}
+
+
+def test_a_photo_with_others_behind_it_is_decoded_at_a_smaller_scale(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (1600, 800), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "MPO"
+    pixels = decode({"path": str(tmp_path / "a.jpg"), "bytes": None}, at_least=(100, 100))
+    assert pixels.shape == (100, 200, 3)
+    assert pixels[50, 100, 0] > 250
+
+
 def test_unreadable_images_are_found_in_order(photos: Path) -> None:
     (photos / "cat" / "3.jpg").write_bytes(bad("truncated JPEG"))
     (photos / "dog" / "1.png").write_bytes(b"")

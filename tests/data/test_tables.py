@@ -50,8 +50,22 @@ def test_two_columns_of_one_name_are_an_error(write: Write) -> None:
 
 
 def test_a_column_without_name_is_an_error(write: Write) -> None:
-    with pytest.raises(BadData, match=r"a\.csv:1: column 1 has no name"):
-        open_table(write("a.csv", ",text,label\n0,a,b\n"))
+    with pytest.raises(BadData, match=r"a\.csv:1: column 2 has no name"):
+        open_table(write("a.csv", "text,,label\na,0,b\n"))
+    with pytest.raises(BadData, match=r"a\.csv:1: column 2 has no name"):
+        open_table(write("a.csv", ",,text,label\n0,0,a,b\n"))
+
+
+@pytest.mark.parametrize("header", [",post,label", '"","post","label"'], ids=["pandas", "R"])
+def test_an_index_that_was_written_without_a_name_is_refused_no_more(write: Write, header: str) -> None:
+    table = open_table(write("a.csv", f"{header}\n0,so be it,x\n1,so it was,y\n"))
+    assert table.columns == ("column 1", "post", "label")
+    assert choose(table, Asked()).item == "post"
+
+
+def test_a_first_column_without_name_is_guessed_from_if_it_numbers_nothing(write: Write) -> None:
+    table = open_table(write("a.csv", ",label\nso be it,x\nso it was,y\n"))
+    assert choose(table, Asked()).item == "column 1"
 
 
 def test_a_quote_that_is_never_closed_names_its_first_line(write: Write) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +142,22 @@ def test_predict_stops_at_a_damaged_photo_or_lists_it(
     assert "warning: left out: x.jpg is no image of a known format" in answer.err
     assert "warning: 1 item left out, 16 answered" in answer.err
     assert len(list(csv.DictReader(io.StringIO(answer.out)))) == 16
+
+
+def test_predict_says_that_the_cache_cannot_be_written(
+    tunesmith: Tunesmith, photo_run: Path, own_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> tuple[int, str]:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tunesmith.data.stored.tempfile.mkstemp", refuse)
+    answer = tunesmith("predict", photo_run, own_photos)
+    assert (answer.code, answer.out) == (2, "")
+    assert "Traceback" not in answer.err
+    said = answer.err.splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "Read-only file system" in said
+    assert "TUNESMITH_CACHE" in said
 
 
 def test_predict_says_when_nothing_can_be_read(

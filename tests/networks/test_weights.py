@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,46 @@ def test_a_plain_state_dict_is_read(tmp_path: Path) -> None:
     assert list(read_weights(tmp_path / "w.pth")) == ["weight"]
 
 
+PLACES = ("model_state_dict", "state_dict", "model", "net", "module", "model_ema", "state_dict_ema")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_checkpoint_as_training_scripts_save_it_is_read(tmp_path: Path, place: str) -> None:
+    layer = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    beside = {"optimizer_state_dict": optimizer.state_dict(), "epoch": 3, "loss": 0.5}
+    torch.save({**beside, place: layer.state_dict()}, tmp_path / "checkpoint.pt")
+    found = read_weights(tmp_path / "checkpoint.pt")
+    assert found.keys() == layer.state_dict().keys()
+    assert torch.equal(found["weight"], layer.weight)
+
+
+def test_a_checkpoint_without_a_known_place_lists_its_keys(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "teacher": {"weight": torch.ones(1)}}, tmp_path / "w.pt")
+    with pytest.raises(BadWeights, match=r"its keys are epoch, teacher\. Save one: torch\.save\("):
+        read_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64"])
+def test_sound_numbers_of_rarer_types_are_not_called_damaged(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"w": torch.tensor([1.0, 2.0, 4.0]).to(getattr(torch, dtype))}, path)
+    assert read_weights(path)["w"].to(torch.float32).tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"),
+    [("C64", [2], 16), ("F4", [2], 1), ("F6_E2M3", [4], 3), ("F6_E3M2", [4], 3), ("F8_E8M0", [2], 2)],
+)
+def test_types_that_no_weights_have_are_named_not_called_damaged(
+    written: Callable[..., Path], dtype: str, shape: list[int], size: int
+) -> None:
+    with pytest.raises(BadWeights, match=rf"a has the dtype {dtype}, which is not supported"):
+        read_header(written(json.dumps({"a": entry(shape, size, dtype)}), b"\0" * size))
+    with pytest.raises(BadWeights, match="entry for 'a' is damaged"):
+        read_header(written(json.dumps({"a": entry(shape, size + 1, dtype)}), b"\0" * (size + 1)))
+
+
 @pytest.mark.parametrize("left", [0, 4, 8, 40, -1])
 def test_a_file_cut_short_is_refused(good: Path, left: int) -> None:
     good.write_bytes(good.read_bytes()[:left])
@@ -175,6 +216,14 @@ def test_keras_weights_are_refused_with_what_is_taken_instead(tmp_path: Path, su
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
     with pytest.raises(BadWeights, match="holds Keras weights; this network takes safetensors"):
         read_weights(path)
+
+
+def test_keras_archives_are_not_called_damaged_files_of_torch(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", "{}")
+        file.writestr("model.weights.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
+    with pytest.raises(BadWeights, match="holds Keras weights; this network takes safetensors"):
+        read_weights(tmp_path / "w.keras")
 
 
 def test_a_file_that_does_not_exist_is_said(tmp_path: Path) -> None:

@@ -312,6 +312,32 @@ def test_a_damaged_folder_of_transformers_is_refused(
     assert "bert" in str(caught.value)
 
 
+def test_only_the_files_that_transformers_loads_are_looked_at(
+    tiny_text: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from tunesmith.networks.network import Want
+    from tunesmith.sources import load
+    from tunesmith.sources.transformers_files import check_headers
+
+    folder = Path(shutil.copytree(tiny_text("bert"), tmp_path / "bert"))
+    (folder / "optimizer.safetensors").write_bytes(b"of another form")
+    assert load(f"hf/{folder}", Want("text-classification", 2, ("a", "b"))).stages
+    for name in ("one.safetensors", "two.safetensors", "adapter_model.safetensors"):
+        shutil.copy(folder / "model.safetensors", folder / name)
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors", "c": 3, "d": "gone.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "adapter_model.safetensors").write_bytes(b"of another form")
+    check_headers(str(folder))
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(BadWeights, match=r"adapter_model\.safetensors"):
+        check_headers(str(folder))
+    (folder / "adapter_config.json").unlink()
+    (folder / "two.safetensors").write_bytes(b"of another form")
+    with pytest.raises(BadWeights, match=r"two\.safetensors"):
+        check_headers(str(folder))
+
+
 # Weights of another network
 
 

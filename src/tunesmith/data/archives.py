@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import lzma
+import re
 import shutil
 import stat
 import struct
@@ -16,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from tunesmith.data.cache import cache_folder
+from tunesmith.data.cache import cache_failures, cache_folder, clear_leftovers
 from tunesmith.data.class_folders import hidden
 from tunesmith.errors import BadData
 
@@ -24,6 +25,8 @@ MOST_FILES: Final = 2_000_000
 MOST_BYTES: Final = 200 * 2**30
 MOST_RATIO: Final = 200  # unpacked to packed; photos reach 1, texts 10
 RATIO_FROM: Final = 10 * 2**20  # bytes; below this any ratio is harmless
+DRIVE: Final = re.compile("[A-Za-z]:")
+DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 HEADER: Final = 30  # bytes before a file's name and content, at the least
 DAMAGED: Final = (  # what zipfile stumbles on where bytes are not what they should be
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
@@ -38,16 +41,18 @@ def extracted(path: Path) -> Path:
     are left out. Links, absolute paths, "..", repeated names and encrypted files are refused, and
     so is what unpacks to more than 200 times its size.
 
-    Raises BadData if the archive is damaged or refused.
+    Raises BadData if the archive is damaged or refused, DiskFailed if the cache's disk refuses.
     """
     shelf = cache_folder("extracted")
+    clear_leftovers(shelf)
     try:
         folder = shelf / _content(path)
-        if folder.is_dir():
-            return folder
-        temporary = Path(tempfile.mkdtemp(dir=shelf, prefix="writing-"))
     except OSError as error:
         raise BadData(f"{path.name} cannot be unpacked ({error.strerror}).") from error
+    if folder.is_dir():
+        return folder
+    with cache_failures(shelf):
+        temporary = Path(tempfile.mkdtemp(dir=shelf, prefix="writing-"))
     try:
         with zipfile.ZipFile(path) as archive:
             _extract(archive, temporary, path)
@@ -59,16 +64,9 @@ def extracted(path: Path) -> Path:
     except BadData:
         raise
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EACCES,
-            errno.EROFS,
-        ):
-            raise BadData(
-                f"{path.name} cannot be unpacked into {shelf} ({error.strerror}); make room there, or set "
-                "TUNESMITH_CACHE to another folder."
-            ) from error
+        if isinstance(error, OSError) and error.errno in DISK:
+            with cache_failures(shelf):
+                raise
         raise BadData(f"{path.name} cannot be unpacked ({error}); make or download it again.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -129,7 +127,7 @@ def _safe_parts(member: zipfile.ZipInfo, path: Path) -> tuple[str, ...]:
     mode = member.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise BadData(f"{path.name} holds {name!r}, which is a link or a device; leave it out.")
-    if not parts or name.startswith("/") or ".." in parts or ":" in parts[0]:
+    if not parts or name.startswith("/") or ".." in parts or DRIVE.match(name):
         raise BadData(
             f"{path.name} holds {name!r}, which would lie outside the folder it is unpacked to; "
             "make the archive again with paths below one folder."

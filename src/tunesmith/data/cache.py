@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from tunesmith.errors import BadOption
+from tunesmith.errors import BadOption, DiskFailed
+from tunesmith.files import disk_failures
+
+DAY: Final = 86_400  # seconds
 
 
 def cache_folder(part: str = "") -> Path:
@@ -26,6 +34,25 @@ def cache_folder(part: str = "") -> Path:
             "set TUNESMITH_CACHE to a folder that can be written."
         ) from error
     return folder.resolve()
+
+
+@contextmanager
+def cache_failures(folder: Path) -> Iterator[None]:
+    """What the disk of the cache refuses inside the block, as DiskFailed with the cure."""
+    try:
+        with disk_failures(folder, verb="used"):
+            yield
+    except DiskFailed as error:
+        said = str(error).rstrip(".")
+        raise DiskFailed(f"{said}; TUNESMITH_CACHE names the folder of the cache.") from error
+
+
+def clear_leftovers(shelf: Path) -> None:
+    """Remove what processes that were killed while writing left behind a day ago or more."""
+    for path in shelf.glob("writing-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > DAY:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _platform_folder() -> Path:

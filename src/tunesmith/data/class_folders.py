@@ -26,6 +26,10 @@ from tunesmith.errors import BadData
 ENDINGS: Final = {"image": IMAGE_ENDINGS, "text": (".txt",)}
 MOST_WAYS: Final = 100  # that lead to one folder; two links a folder, 30 deep, would be a billion
 UNLABELLED: Final = ("unsup", "unlabeled", "unlabelled")
+SYSTEMS: Final = (
+    "__MACOSX", "Thumbs.db", "desktop.ini", "lost+found", "@eaDir", "$RECYCLE.BIN",
+    "System Volume Information",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,23 @@ def found_in_class_folders(root: Path, kind: str, asked: Asked, name: str) -> Fo
     if parts[0][0] and classes:
         read_from = f"class folders below {some([folder.name for _, folder in parts])}"
     return Found(name, kind, read_from, rows, notes)
+
+
+def several_classes(root: Path, kind: str) -> bool:
+    """Whether files of a kind lie in the folders of two classes at least."""
+    parts, _ = _parts(root)
+    layout = Layout(root, parts, _deep(parts, kind), {})
+    classes: set[str | None] = set()
+    for _, part in parts:
+        for place, files in walk(part):
+            parents = list(PurePath(os.path.relpath(place, part)).parts)
+            if not parents or parents[0].lower() in UNLABELLED:
+                continue
+            if any(file.lower().endswith(ENDINGS[kind]) for file in files):
+                classes.add(_label(parents, layout))
+            if len(classes) > 1:
+                return True
+    return False
 
 
 def files_below(folder: Path, kind: str) -> Iterator[str]:
@@ -170,8 +191,8 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file is none of the person's: .DS_Store, __MACOSX, Thumbs.db."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Whether a file or folder is a system's, not the person's: .DS_Store, Thumbs.db, lost+found."""
+    return name.startswith(".") or name in SYSTEMS
 
 
 def endings(count: Counter[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tunesmith.data.labels import missing
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, some, split_of
-from tunesmith.data.tables import Table, Values
+from tunesmith.data.tables import INDEX, Table, Values
 from tunesmith.errors import BadData
 from tunesmith.registry import did_you_mean
 
@@ -57,7 +57,7 @@ def choose(table: Table, asked: Asked) -> Columns:
         raise BadData(f"{table.name} holds no rows; bring some examples.")
     split = asked.split or _split_column(table)
     taken = {split, asked.group, asked.weight, asked.item, asked.target}
-    free = [name for name in table.columns if name not in taken]
+    free = [name for name in table.columns if name not in taken and not _numbers_rows(name, head, table)]
     target = asked.target or _target(free, head, table, asked)
     free = [name for name in free if name != target]
     item = asked.item or _item(free, head, table, asked)
@@ -79,6 +79,14 @@ def kind_of(cells: Iterable[Any]) -> str:
     if isinstance(first, str | PurePath) and not is_image_path(first):
         return "text"
     return "image"
+
+
+def _numbers_rows(name: str, head: list[Values], table: Table) -> bool:
+    """Whether a column is the index that pandas and R write before the first, which nothing is read from."""
+    if name != INDEX:
+        return False
+    cells = [str(cell) for cell in _cells(head, table.columns.index(name))]
+    return all(cell.isdecimal() for cell in cells) and len(set(cells)) == len(cells)
 
 
 def _checked_kind(cells: list[Any], table: Table, asked: Asked) -> str:
@@ -105,7 +113,7 @@ def is_image_path(value: object) -> bool:
 
 
 def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:
-    named = _first_named(free, LABEL_NAMES)
+    named = first_named(free, LABEL_NAMES)
     if named is not None or asked.item is None:
         return named
     if len(free) == 1 and _repeats(head, table.columns.index(free[0])):
@@ -114,8 +122,8 @@ def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> 
 
 
 def _item(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:
-    path = _first_named(free, PATH_NAMES)
-    text = _first_named(free, TEXT_NAMES)
+    path = first_named(free, PATH_NAMES)
+    text = first_named(free, TEXT_NAMES)
     if path is not None and asked.takes != "text":
         seen_as = kind_of(_cells(head, table.columns.index(path)))
         if text is None or asked.takes == "image" or seen_as == "image":
@@ -134,7 +142,12 @@ def _split_column(table: Table) -> str | None:
     return "split" if known else None
 
 
-def _first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+def first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column that is called by the first of these names that any is called by, in any case.
+
+    >>> first_named(["Name", "Label"], ("target", "label"))
+    'Label'
+    """
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in names if name in lower), None)
 

@@ -14,10 +14,12 @@ from tunesmith.data.class_folders import (
     entries_of,
     files_below,
     found_in_class_folders,
+    several_classes,
     subfolders,
     walk,
 )
 from tunesmith.data.columns import Columns, choose
+from tunesmith.data.image_names import by_name
 from tunesmith.data.items import found_in
 from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
@@ -32,7 +34,8 @@ def found_in_folder(folder: Path, asked: Asked, *, name: str = "") -> Found:
     folders of class folders; class folders; when predicting, also loose files. A single folder
     within a folder is entered.
 
-    Raises BadData if the layout is none of these, saying what lies there.
+    Raises BadData if the layout is none of these, saying what lies there; and what is wrong with the
+    table, unless there are folders of two classes beside it.
     """
     name = name or folder.resolve().name
     folder = _entered(folder)
@@ -40,17 +43,25 @@ def found_in_folder(folder: Path, asked: Asked, *, name: str = "") -> Found:
     if by_split:
         return _joined_tables(by_split, asked, name)
     tables = _tables(folder)
+    fault: BadData | None = None
     if len(tables) == 1:
-        found = _one_table(tables[0], folder, asked, name)
-        if found is not None:
-            return found
-    kind = _kind(folder, asked)
-    if kind is not None:
-        return found_in_class_folders(folder, kind, asked, name)
-    if len(tables) > 1:
+        try:
+            return found_in(open_table(tables[0], columns=asked.columns), asked, name=name)
+        except BadData as error:
+            named = (asked.item, asked.target, asked.split, asked.group, asked.weight, asked.columns)
+            if any(named) or not subfolders(folder):
+                raise
+            fault = error
+    elif len(tables) > 1:
         names = [path.name for path in tables]
-        raise BadData(f"{name} holds {len(tables)} tables ({some(names)}); give one of them.")
-    raise _unrecognised(folder, name)
+        fault = BadData(f"{name} holds {len(tables)} tables ({some(names)}); give one of them.")
+    kind = _kind(folder, asked)
+    # A table that is no list of examples may lie beside class folders, if there are such folders.
+    if fault is not None and (kind is None or (asked.labelled and not several_classes(folder, kind))):
+        raise fault
+    if kind is None:
+        raise _unrecognised(folder, name)
+    return found_in_class_folders(folder, kind, asked, name)
 
 
 def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
@@ -120,7 +131,7 @@ def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> 
         for path in by_split.get(split, []):
             table = open_table(path, columns=asked.columns)
             if columns is None:
-                columns = choose(table, asked)
+                columns = choose(*by_name(table, asked))
             elif columns.target not in table.columns and asked.labelled:
                 left_out.append(f"{path.name} (it has no column {columns.target!r})")
                 continue
@@ -132,17 +143,6 @@ def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> 
     said = [f"left out: {', '.join(left_out)}"] if left_out else []
     used = parts[0].read_from.partition(" (columns")[2]
     return replace(joined(parts, name, said), read_from=f"{some(files)} (columns{used}")
-
-
-def _one_table(path: Path, folder: Path, asked: Asked, name: str) -> Found | None:
-    """The table's examples, or None if the class folders beside it are the data."""
-    try:
-        return found_in(open_table(path, columns=asked.columns), asked, name=name)
-    except BadData:
-        named = (asked.item, asked.target, asked.split, asked.group, asked.weight, asked.columns)
-        if any(named) or not subfolders(folder):
-            raise
-        return None
 
 
 def _kind(folder: Path, asked: Asked) -> str | None:

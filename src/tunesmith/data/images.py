@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+DRAFTED: Final = ("JPEG", "MPO")  # MPO: a JPEG with others behind it
 MOST_PIXELS: Final = 50_000_000
 MOST_WORK: Final = 20 * MOST_PIXELS  # pixels times scans; a progressive JPEG has about 10 scans
 _AT_A_TIME: Final = 64
@@ -46,7 +48,8 @@ def decode(
     name: what a message calls the image; its path when empty.
 
     Raises BadData, with the reason, for a file that is missing, damaged, no image of a known
-    format, or of more than 50 million pixels.
+    format, or of more than 50 million pixels. A JPEG that is not progressive may have more, up to PIL's
+    own 179 million, if it has fewer at the scale that it is decoded at.
     """
     name = name or item.get("path") or "an image in memory"
     try:
@@ -111,30 +114,54 @@ def _decoded(item: Mapping[str, Any], at_least: tuple[int, int] | None) -> NDArr
     except UnidentifiedImageError:
         raise BadData(f"is no image of a known format ({', '.join(FORMATS)}).") from None
     except Image.DecompressionBombError:
-        raise BadData(f"has more than {MOST_PIXELS:,} pixels, the most allowed.") from None
+        raise BadData(f"has more than {MOST_PIXELS:,} pixels, the most allowed; make it smaller.") from None
     with opened as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise BadData(
-                f"has {image.width:,} × {image.height:,} pixels, more than the {MOST_PIXELS:,} allowed."
-            )
         if image.info.get("progressive") and size > 1000:
             _check_scans(image, item)
-        _draft(image, at_least)
+        width, height = image.size
+        if width * height <= MOST_PIXELS or _row_by_row(image, item):
+            _draft(image, at_least)
+        if image.width * image.height > MOST_PIXELS:
+            scale = math.sqrt(MOST_PIXELS / (width * height))
+            raise BadData(
+                f"has {width:,} × {height:,} pixels, more than the {MOST_PIXELS:,} allowed; make it "
+                f"smaller, of {max(1, int(width * scale)):,} × {max(1, int(height * scale)):,} at the most."
+            )
         image.load()
         return np.array(_rgb(_upright(image)), dtype=np.uint8)
 
 
 def _check_scans(image: Image.Image, item: Mapping[str, Any]) -> None:
     """Every scan of a progressive JPEG goes over all pixels, and takes ten bytes of a file to ask for."""
-    content = item["bytes"] if item.get("bytes") is not None else Path(item["path"]).read_bytes()
-    scans = content.count(b"\xff\xda")
+    scans = _content(item).count(b"\xff\xda")
     if scans * image.width * image.height > MOST_WORK:
         raise BadData(f"has {scans:,} scans, which take longer to decode than any photo does; save it again.")
 
 
+def _content(item: Mapping[str, Any]) -> bytes:
+    inside: bytes | None = item.get("bytes")
+    return Path(item["path"]).read_bytes() if inside is None else inside
+
+
+def _row_by_row(image: Image.Image, item: Mapping[str, Any]) -> bool:
+    """Whether this is a JPEG that is decoded a few rows at a time: all its colours lie in one scan.
+
+    Of others libjpeg holds 6 bytes a pixel, however small the scale that it is asked for.
+    """
+    if image.format not in DRAFTED or image.info.get("progressive"):
+        return False
+    content, place = _content(item), 2
+    while content[place : place + 1] == b"\xff":
+        marker, length = content[place + 1 : place + 2], content[place + 2 : place + 4]
+        if marker == b"\xda":
+            return content[place + 4 : place + 5] == bytes([len(image.getbands())])
+        place += 2 + int.from_bytes(length, "big")
+    return False
+
+
 def _draft(image: Image.Image, at_least: tuple[int, int] | None) -> None:
     """Have a JPEG decoded at the smallest scale that still covers `at_least`, either way up."""
-    if at_least is None or image.format != "JPEG":
+    if at_least is None or image.format not in DRAFTED:
         return
     height, width = at_least
     if _orientation(image) in _SIDEWAYS:

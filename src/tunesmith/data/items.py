@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from tunesmith.data.columns import Columns, choose
+from tunesmith.data.image_names import by_name
 from tunesmith.data.labels import group_of, label_of, missing, short, weight_of
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
@@ -26,6 +27,7 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
 
     Raises BadData if the columns cannot be found out.
     """
+    table, asked = by_name(table, asked)
     columns = choose(table, asked)
     used = ", ".join(columns.used())
     names, named_by = _class_names(table, columns)

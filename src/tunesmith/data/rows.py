@@ -114,15 +114,15 @@ def split_in_name(stem: str) -> str | None:
     return (split_of(words[0]) or split_of(words[-1])) if words else None
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: float, noun: str) -> str:
     """A number with its noun.
 
-    >>> counted(1, "image"), counted(2527, "image"), counted(2, "class")
-    ('1 image', '2,527 images', '2 classes')
+    >>> counted(1, "image"), counted(2527, "image"), counted(2, "class"), counted(2.5, "epoch")
+    ('1 image', '2,527 images', '2 classes', '2.5 epochs')
     """
     if count != 1:
         noun += "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}"
+    return f"{round(count, 2):,} {noun}".replace(".0 ", " ")
 
 
 def some(names: list[str], most: int = 5) -> str:

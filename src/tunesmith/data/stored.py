@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tunesmith.data.cache import cache_folder
+from tunesmith.data.cache import cache_failures, cache_folder, clear_leftovers
 from tunesmith.data.data import Finding
 from tunesmith.data.rows import Found, Row
 from tunesmith.errors import BadData, shown
@@ -27,7 +26,6 @@ BYTES_AT_A_TIME: Final = 64 * 2**20
 LONGEST_ITEM: Final = 2**30  # bytes or characters; a column of Arrow's strings ends at 2 GiB
 NOWHERE: Final = -1
 OTHER: Final = "other "  # before the name of a column that is kept beside the examples
-DAY: Final = 86_400  # seconds
 
 
 class Codes:
@@ -78,12 +76,14 @@ def store(
     keep: False leaves no file behind: it is gone from the folder once it is mapped into memory.
 
     Raises BadData if there are no rows, if an item cannot be had, or if `labelled` and a row has
-    no label; the message names the first such row and counts the others.
+    no label; the message names the first such row and counts the others. Raises DiskFailed if the
+    disk of the cache refuses.
     """
     folder = cache_folder("data")
-    _clear_leftovers(folder)
-    handle, name = tempfile.mkstemp(dir=folder, prefix="writing-", suffix=".arrow")
-    os.close(handle)
+    clear_leftovers(folder)
+    with cache_failures(folder):
+        handle, name = tempfile.mkstemp(dir=folder, prefix="writing-", suffix=".arrow")
+        os.close(handle)
     temporary = Path(name)
     labels, splits, groups, same = Codes(), Codes(), Codes(), array("q")
     content, located = hashlib.sha256(), hashlib.sha256()
@@ -104,10 +104,12 @@ def store(
                 write(row)
         faults.raise_any(rows=len(labels.codes))
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     if not keep:
-        dataset = open_stored(temporary)
+        with cache_failures(folder):
+            dataset = open_stored(temporary)
         if os.name == "posix":  # elsewhere a mapped file cannot be removed; the next store clears it
             temporary.unlink()
         return Stored(
@@ -115,8 +117,9 @@ def store(
         )
     located.update(content.digest() + repr((found.takes, group, weight)).encode())
     final = folder / f"{located.hexdigest()[:32]}.arrow"
-    temporary.replace(final)
-    dataset = open_stored(final)
+    with cache_failures(folder):
+        temporary.replace(final)
+        dataset = open_stored(final)
     return Stored(
         dataset, labels, splits, groups if group else None, same, content.hexdigest(), (*faults.left_out,)
     )
@@ -127,14 +130,6 @@ def open_stored(path: Path) -> Any:
     import datasets
 
     return datasets.Dataset.from_file(str(path))
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while writing left behind a day ago or more."""
-    for path in folder.glob("writing-*.arrow"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > DAY:
-                path.unlink()
 
 
 def _identity(row: Row, size: int | None) -> bytes:
@@ -244,7 +239,8 @@ def _arrow_writer(path: Path, found: Found, *, group: bool, weight: bool) -> Ite
             arrays = [pa.array(columns[field.name], field.type) for field in schema]
         except UnicodeEncodeError:
             raise _not_unicode(waiting) from None
-        writer.write_batch(pa.record_batch(arrays, schema=schema))
+        with cache_failures(path.parent):
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
         waiting.clear()
         held = 0
 
@@ -255,10 +251,16 @@ def _arrow_writer(path: Path, found: Found, *, group: bool, weight: bool) -> Ite
         if len(waiting) >= ROWS_AT_A_TIME or held >= BYTES_AT_A_TIME:
             flush()
 
-    with pa.OSFile(str(path), "wb") as sink, pa.RecordBatchStreamWriter(sink, schema) as writer:
+    with cache_failures(path.parent):
+        sink = pa.OSFile(str(path), "wb")
+        writer = pa.RecordBatchStreamWriter(sink, schema)
+    try:
         yield write
         if waiting:
             flush()
+    finally:
+        with cache_failures(path.parent), sink:
+            writer.close()
 
 
 def _cell(item: str | bytes, takes: str) -> object:

@@ -18,6 +18,7 @@ from tunesmith.data.rows import some
 from tunesmith.errors import BadData
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+INDEX: Final = "column 1"  # a first column without name: pandas and R write the rows' numbers there
 LONGEST: Final = 16_000_000  # characters of a row; a longer one is a quote that was never closed
 LONGEST_HEAD: Final = 8_000_000  # characters of the rows that are held to guess from
 LARGEST_ROW: Final = 64_000_000  # bytes of a Parquet row, on average over a row group
@@ -57,6 +58,7 @@ def open_table(path: Path, *, columns: tuple[str, ...] | None = None, name: str 
     """The table in a file; its ending says how it is read.
 
     columns: the names of the columns of a file without header.
+    A first column whose name is empty is called "column 1".
     A .txt file holds text, a tab and a label in each line, unless its first line is a header.
 
     Raises BadData, with file and line, when the file is no such table.
@@ -87,6 +89,8 @@ def _delimited(path: Path, name: str, columns: tuple[str, ...] | None) -> Table:
     if plain_text and not {"text", "label"} & {cell.lower() for cell in stripped}:
         columns = ("text", "label")
     has_header = columns is None or tuple(columns) == stripped
+    if columns is None and len(stripped) > 1 and not stripped[0]:
+        stripped = (INDEX, *stripped[1:])
     names = stripped if columns is None else tuple(columns)
     _check_names(names, f"{name}:{line}" if has_header else "--columns")
 

@@ -20,18 +20,13 @@ HEADER_LIMIT: Final = 10_000_000  # bytes; the largest header of a public networ
 TENSOR_LIMIT: Final = 20_000
 RANK_LIMIT: Final = 8
 PARTS_LIMIT: Final = 400_000  # brackets and commas: each becomes an object of some 50 bytes
-SIZES: Final = {
-    "F64": 8,
-    "F32": 4,
-    "F16": 2,
-    "BF16": 2,
-    "I64": 8,
-    "I32": 4,
-    "I16": 2,
-    "I8": 1,
-    "U8": 1,
-    "BOOL": 1,
-}
+BITS: Final = {  # of a number, by the name of its type: all that the format knows
+    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8,
+    "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+}  # fmt: skip
+UNSUPPORTED: Final = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "C64")  # no weights of a network by themselves
 NAME: Final = re.compile(r"[\w.\-/]{1,256}")
 
 
@@ -47,7 +42,7 @@ def read_header(path: Path) -> Header:
     """The header of a safetensors file: every tensor's bytes lie in the file, one after the other.
 
     Raises BadWeights for a header that is damaged, larger than HEADER_LIMIT, or that names more than
-    TENSOR_LIMIT tensors, one of a rank above RANK_LIMIT, or one twice.
+    TENSOR_LIMIT tensors, one of a rank above RANK_LIMIT or of an unsupported type, or one twice.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -101,10 +96,14 @@ def _shape(path: Path, name: str, entry: Any) -> tuple[int, ...]:
     whole = isinstance(shape, list) and all(type(n) is int and 0 <= n < 2**40 for n in shape)
     if not whole or not isinstance(shape, list) or len(shape) > RANK_LIMIT:
         raise damaged
-    if not isinstance(dtype, str) or dtype not in SIZES:
+    if not isinstance(dtype, str) or dtype not in BITS:
         raise damaged
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(n) is int for n in offsets)):
         raise damaged
-    if offsets[1] - offsets[0] != math.prod(shape) * SIZES[dtype]:
+    if 8 * (offsets[1] - offsets[0]) != math.prod(shape) * BITS[dtype]:
         raise damaged
+    if dtype in UNSUPPORTED:
+        raise BadWeights(
+            f"{path}: {name} has the dtype {dtype}, which is not supported; save it as F32 or F16."
+        )
     return tuple(shape)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from tunesmith.data.rows import some
 from tunesmith.errors import BadWeights
 from tunesmith.networks.header import HEADER_LIMIT, RANK_LIMIT, TENSOR_LIMIT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+PLACES: Final = (  # where training scripts put a state dict, beside epochs and optimizers
+    "model_state_dict", "state_dict", "model", "net", "module", "model_ema", "state_dict_ema",
+)  # fmt: skip
 NUMBERED = 64  # members of an archive beside its tensors: version, byte order ...
 
 
@@ -30,7 +34,7 @@ def is_torch_file(path: Path) -> bool:
 
 
 def read_torch_file(path: Path) -> dict[str, Tensor]:
-    """A state dict, read with `weights_only=True`.
+    """A state dict, read with `weights_only=True`; also from inside a checkpoint, under one of PLACES.
 
     Raises BadWeights for code, for a damaged file, for tensors that are not plain ones on the CPU, or that
     claim more than the file holds. There is no other way in: what is refused here is never unpickled.
@@ -56,16 +60,27 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch's reader fails on damaged files in any way it likes
         line = next(iter(str(error).splitlines()), "")[:200]
         raise BadWeights(f"{path} is damaged or was cut short: {line or type(error).__name__}.") from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
+    for _ in range(2):  # {"model": {"state_dict": ...}} has been seen
+        if isinstance(state, dict):
+            state = next((state[key] for key in PLACES if isinstance(state.get(key), dict)), state)
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):
-        raise BadWeights(f"{path} holds no state dict (names and tensors).")
+        raise BadWeights(
+            f"{path} holds no state dict (names and tensors), neither by itself nor under "
+            f"{', '.join(PLACES)}: {_contents(state)}. Save one: "
+            f"torch.save(model.state_dict(), 'weights.pt')."
+        )
     if len(state) > TENSOR_LIMIT:
         raise BadWeights(f"{path} claims {len(state):,} tensors; more than {TENSOR_LIMIT:,} is refused.")
     return {name: _plain(path, name, tensor) for name, tensor in state.items()}
+
+
+def _contents(state: object) -> str:
+    """What an object that is no state dict holds, in a few words."""
+    if isinstance(state, dict):
+        return f"its keys are {some([str(key)[:40] for key in state], most=6) or 'none'}"
+    return f"it holds a {type(state).__name__}"
 
 
 def _check_archive(path: Path) -> None:

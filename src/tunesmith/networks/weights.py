@@ -20,7 +20,7 @@ FOREIGN = {  # first bytes of what is often taken for weights, and what it is
     b"GGUF": "GGUF weights",
     b"\x93NUMPY": "a numpy array",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"\x1f\x8b": "a gzip archive",
+    b"\x1f\x8b\x08": "a gzip archive",
 }
 
 
@@ -128,8 +128,6 @@ def shortened(names: tuple[str, ...], most: int = 4) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if is_torch_file(path):
-        return read_torch_file(path)
     with path.open("rb") as file:
         magic = file.read(8)
     kind = next((kind for start, kind in FOREIGN.items() if magic.startswith(start)), None)
@@ -137,6 +135,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise BadWeights(
             f"{path} holds {kind or 'Keras weights'}; this network takes safetensors or a torch state dict."
         )
+    if is_torch_file(path):
+        return read_torch_file(path)
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

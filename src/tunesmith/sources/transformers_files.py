@@ -55,9 +55,29 @@ def folder_of(name: Name) -> str:
 
 
 def check_headers(folder: str) -> None:
-    """Raise BadWeights unless the header of every safetensors file in a local folder is sound."""
-    for path in sorted(Path(folder).glob("*.safetensors")):
-        read_header(path)
+    """Raise BadWeights unless what transformers loads of a local folder's safetensors has sound headers.
+
+    Other files may lie beside them, in forms that nothing here reads.
+    """
+    for file in _loaded(folder) if Path(folder).is_dir() else ():
+        if (path := Path(folder) / file).is_file():
+            read_header(path)
+
+
+def _loaded(folder: str) -> list[str]:
+    """The safetensors files that transformers loads: one, or those of an index, and an adapter's."""
+    stated = (beside(folder, "config.json") or {}).get("transformers_weights")
+    file = stated if isinstance(stated, str) else "model.safetensors"
+    if not (Path(folder) / file).is_file():
+        file = "model.safetensors.index.json"
+    files = [file]
+    if file.endswith(".json"):
+        shards = (beside(folder, file) or {}).get("weight_map")
+        named = shards.values() if isinstance(shards, dict) else ()
+        files = [name for name in named if isinstance(name, str)]
+    if (Path(folder) / "adapter_config.json").is_file():
+        files.append("adapter_model.safetensors")
+    return [name for name in dict.fromkeys(files) if name.endswith(".safetensors")]
 
 
 def refuse_infinite(module: nn.Module, name: Name) -> None:

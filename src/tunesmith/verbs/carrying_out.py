@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.data import SPLITS, Data
+from tunesmith.data.rows import counted
 from tunesmith.errors import BadOption, Diverged, TunesmithError
 from tunesmith.files import clear_leftovers
 from tunesmith.health.saving import HEALTH, to_json
@@ -34,7 +35,7 @@ from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data,
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
-from tunesmith.verbs.reporting import Lines, Reporter, Silent, counted, epoch_line, words
+from tunesmith.verbs.reporting import Lines, Reporter, Silent, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.stopping import Request, interruptible

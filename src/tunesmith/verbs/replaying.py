@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.cache import cache_folder
+from tunesmith.data.rows import counted
 from tunesmith.errors import CannotReplay, EngineFailed
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
@@ -23,7 +24,7 @@ from tunesmith.training.precision import precision_that_agrees
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying, plan_replay
 from tunesmith.verbs.options import bytes_in_words, duration, size
-from tunesmith.verbs.reporting import Reporter, counted
+from tunesmith.verbs.reporting import Reporter
 
 if TYPE_CHECKING:
     from tunesmith.training.loop import Training
@@ -181,7 +182,7 @@ def _say(
         )
     if augmented and any(replaying.at):
         views = plan.settings.views
-        many = counted(plan.epochs, "pass" if plan.epochs == 1 else "passe")
+        many = counted(plan.epochs, "pass")
         say.say(
             f"replay: {counted(views, 'view')} of each training image stored, one used in each epoch"
             if views

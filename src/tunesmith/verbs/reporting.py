@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tunesmith.data.rows import counted
 from tunesmith.verbs.options import duration
 
 if TYPE_CHECKING:
@@ -144,15 +145,6 @@ def leads(run: Run) -> list[str]:
     except ValueError:
         shown = run.folder
     return [f"run: {shown}", f"next: tunesmith predict {shown} FILE_OR_TEXT"]
-
-
-def counted(count: float, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "epoch"), counted(2.5, "epoch"), counted(12000, "step")
-    ('1 epoch', '2.5 epochs', '12,000 steps')
-    """
-    return f"{round(count, 2):,} {noun}{'' if count == 1 else 's'}".replace(".0 ", " ")
 
 
 def words(name: str) -> str:
