@@ -143,6 +143,24 @@ def test_other_labels_of_the_same_examples_are_refused(photo_run: Path, weak: Pa
         ts.compare([photo_run, changed])
 
 
+def test_other_texts_under_the_same_names_were_compared(photo_run: Path, weak: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    changed = Path(shutil.copytree(weak, tmp_path / "weak"))
+    table = pq.read_table(changed / "examples.parquet")
+    content, split = table["content"].to_pylist(), table["split"].to_pylist()
+    content[split.index("test")] = bytes(16)
+    place = table.column_names.index("content")
+    pq.write_table(table.set_column(place, "content", pa.array(content)), changed / "examples.parquet")
+    seal(changed)
+    name = table["id"][split.index("test")].as_py()
+    with pytest.raises(BadRun, match=f"hold different content for 1 of their 7 test examples .{name}."):
+        ts.compare([photo_run, changed])
+    (changed / "examples.parquet").unlink()  # a run of before kept no content
+    assert ts.compare([photo_run, changed]).count == 7
+
+
 def test_runs_that_know_other_labels_are_refused(photo_run: Path, photos: Path, tmp_path: Path) -> None:
     pairs = [(p, p.parent.name) for p in sorted(photos.rglob("*.png")) if p.parent.name != "red"]
     other = fitted(pairs, tmp_path / "other")

@@ -106,8 +106,10 @@ def made(
 
 
 def health() -> Health:
+    said = ("looks like metal (0.93)", "8 × 512 pixels", "has 9,000 scans")
     pairs = tuple(
-        (Item(f"{i}.jpg", "train", i, "glass"), Item(f"{i}.jpg", "test", i, "metal")) for i in range(20)
+        (Item(f"{i}.jpg", "train", i, "glass", said[i % 3]), Item(f"{i}.jpg", "test", i, "metal"))
+        for i in range(20)
     )
     return Health(
         name="rubbish",
@@ -132,9 +134,10 @@ def comparison() -> Comparison:
         scores = {
             key: Score(value, value - 0.03, value + 0.03) for key in ("accuracy", "log_loss", "f1/glass")
         }
+        plan = Plan("full", (Phase("full", 4, (3e-5, 6e-5, 1e-4, 3e-3)),))
         return Compared(
             name, f"runs/{name}", "2026-11-22 10:14", "timm/some_net@16a0756bffcb", "full", 4.0, 75.0, scores,
-            gaps, 3, 9, f"tunesmith fit rubbish --out runs/{name}",
+            gaps, 3, 9, plan, PARTS, f"tunesmith fit rubbish --out runs/{name}",
         )  # fmt: skip
 
     runs = (
@@ -143,7 +146,7 @@ def comparison() -> Comparison:
         run("alike", 0.81, {"accuracy": Score(0.01, -0.05, 0.06)}),
     )
     differ = {"strategy": ("full", "full", "top")}
-    return Comparison("image-classification", "accuracy", 300, ("glass",), runs, differ)
+    return Comparison("image-classification", "accuracy", 300, ("glass",), {"glass": 300}, runs, differ)
 
 
 @pytest.fixture(scope="session")
@@ -176,3 +179,9 @@ def pages(make_content: Callable[..., Content]) -> dict[str, str]:
 def some_health() -> Health:
     """The health of some pictures: 20 pairs under two labels, and an imbalance."""
     return health()
+
+
+@pytest.fixture(scope="session")
+def some_comparison() -> Comparison:
+    """Three runs on 300 test examples of one class."""
+    return comparison()

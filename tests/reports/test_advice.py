@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 import string
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+import tunesmith as ts
 from tunesmith.health.finding import Finding, Health
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.reports.advice import Facts, advise
 from tunesmith.reports.advice_words import ADVICE, MISSING
 from tunesmith.reports.content import Calibration
+from tunesmith.tasks.task import Labels
+from tunesmith.verbs.again import drew_test, fit_takes, read_from
+from tunesmith.verbs.carrying_out import plan_for
+from tunesmith.verbs.fit import DEFAULTS
 
 LABELS = ("glass", "metal", "paper")
 
@@ -40,6 +49,9 @@ def healthy() -> Facts:
         counts=(100, 100, 100),
         plan=Plan("full", (Phase("full", 3, (1e-4, 1e-3)),)),
         given=False,
+        asked={},
+        drawn=True,
+        works=lambda _: True,
         history=rows,
         scores={
             "metric": "accuracy",
@@ -121,8 +133,6 @@ def test_what_bounds_every_network_comes_first() -> None:
 
 def test_commands_are_options_that_fit_takes() -> None:
     """Each command begins with the run's own options and changes one thing."""
-    import shlex
-
     import typer.main
 
     from tunesmith.cli.app import app
@@ -152,3 +162,117 @@ def test_balancing_is_not_advised_where_it_was_done() -> None:
     facts = TROUBLED["rare_weak"]
     balanced = replace(facts, plan=replace(facts.plan, settings=Settings(balance="weights")))
     assert advise(balanced) == ()
+
+
+def test_a_class_without_test_examples_was_called_weak() -> None:
+    facts = TROUBLED["rare_weak"]  # the control: with test examples it is weak
+    empty = {**facts.scores["test"], "confusion": [[90, 5, 5], [5, 90, 5], [0, 0, 0]]}
+    assert advise(replace(facts, scores={**facts.scores, "test": empty})) == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({}, "1h"), ({"time_limit": 600.0}, "1h"), ({"time_limit": 3600.0}, "120m")],
+)
+def test_the_longer_time_limit_was_shorter(asked: dict[str, Any], said: str) -> None:
+    (advice,) = advise(replace(TROUBLED["out_of_time"], asked=asked))
+    assert advice.values["command"].endswith(f"--time-limit {said}")
+
+
+def test_a_test_split_that_was_given_was_to_be_drawn_larger() -> None:
+    (advice,) = advise(replace(TROUBLED["few_tested"], drawn=False))
+    assert advice.values["command"] == ""
+    (advice,) = advise(replace(TROUBLED["few_tested"], asked={"test_size": 0.3}))
+    assert advice.values["command"] == ""
+    (advice,) = advise(replace(TROUBLED["few_tested"], asked={"test_size": 0.2}))
+    assert advice.values["command"].endswith("--test-size 0.3")
+
+
+def test_fewer_stages_were_more_stages() -> None:
+    plan = Plan("top", (Phase("top 2", 3, (0.0, 1e-4, 1e-4, 1e-3)),))
+    facts = replace(TROUBLED["learned_by_heart"], takes="text", plan=plan)
+    (advice,) = advise(facts)
+    assert advice.values["command"].endswith("--strategy top --unfreeze 1 --label-smoothing 0.1")
+
+
+def test_a_check_was_to_read_the_data_in_another_way() -> None:
+    asked = {**DEFAULTS, "data": "my table.csv", "target": "kind", "seed": 3, "skip_bad": True, "epochs": 9}
+    assert read_from(asked) == "'my table.csv' --target kind --seed 3 --skip-bad"
+    assert read_from({**asked, "data": "<in memory: list>"}) is None
+    facts = replace(with_finding("suspected_labels"), data=read_from(asked), asked={"model": "timm/a b"})
+    (advice,) = advise(facts)
+    assert advice.values["command"] == f"tunesmith check {read_from(asked)} --model 'timm/a b'"
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "lp_ft": {},
+    "top": {"strategy": "top", "unfreeze": 2},
+    "surgical": {"strategy": "surgical", "unfreeze": "0"},
+    "norm": {"strategy": "full", "parts": "norm"},
+    "solved": {"solver": "ridge"},
+    "probe": {"strategy": "linear_probe", "solver": "lbfgs"},
+    "mlp": {"head": "mlp", "augment": "flip"},
+    "given plan": {"plan": "plan.json"},
+    "own splits": {},
+}
+
+
+def troubled(kind: str, photos: Path, place: Path) -> list[Facts]:
+    """Every trouble, met by a run that was asked for in its own way; its options lie in `place`."""
+    data = photos
+    if kind == "own splits":
+        data = place / "data"
+        for file in photos.rglob("*.png"):
+            split = ("train", "train", "valid", "test")[int(file.stem) % 4]
+            (data / split / file.parent.name).mkdir(parents=True, exist_ok=True)
+            (data / split / file.parent.name / file.name).write_bytes(file.read_bytes())
+    usual = {"model": "timm/test_resnet@none", "image_size": 32, "batch": 8, "engine": "eager"}
+    asked = {**DEFAULTS, **usual, "data": str(data), **RUNS[kind]}
+    read = ts.read(data)
+    labels = Labels(("blue", "green", "red"), (10, 10, 10))
+    network = ts.load(
+        str(asked["model"]), ts.Want("image-classification", 3, head=str(asked["head"]), image_size=32)
+    )
+    plan = plan_for({**asked, "plan": None}, network, read, labels)
+    (place / "plan.json").write_text(plan.to_json())
+    written = {k: v for k, v in asked.items() if k not in ("out", "dry_run")}
+    (place / "asked.yaml").write_text(yaml.safe_dump(written))
+    return [
+        replace(
+            facts, run=shlex.quote(str(place)), data=read_from(asked), plan=plan,
+            given=asked["plan"] is not None, asked=asked, drawn=drew_test(read),
+            works=fit_takes(asked, read, network, labels),
+        )
+        for facts in TROUBLED.values()
+    ]  # fmt: skip
+
+
+QUICK = ("top", "solved", "given plan")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.full) for kind in RUNS]
+)
+def test_commands_failed_or_were_not_obeyed_beside_the_runs_own_options(
+    kind: str, photos: Path, tmp_path: Path, tunesmith: Callable[..., Any]
+) -> None:
+    commands = {
+        advice.values["command"]
+        for facts in troubled(kind, photos, tmp_path)
+        for advice in advise(facts)
+        if advice.values["command"].startswith("tunesmith fit")
+    }
+    assert len(commands) >= {"given plan": 1, "own splits": 5, "probe": 2}.get(kind, 4)
+    for command in commands:
+        answer = tunesmith(*shlex.split(command)[1:], "--dry-run")
+        assert (command, answer.code, answer.err if answer.code else "") == (command, 0, "")
+        assert "not obeyed" not in answer.err
+
+
+def test_a_command_that_asks_for_too_much_would_be_seen(
+    photos: Path, tmp_path: Path, tunesmith: Callable[..., Any]
+) -> None:
+    troubled("top", photos, tmp_path)
+    asked = ("fit", "--config", tmp_path / "asked.yaml", "--dry-run")
+    assert tunesmith(*asked, "--strategy", "linear_probe", "--solver", "lbfgs").code == 2
+    assert tunesmith(*asked).code == 0

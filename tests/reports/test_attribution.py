@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 import tunesmith as ts
-from tunesmith.reports.attribution import attributions, masked, pieces_of, spoken
+from tunesmith.reports.attribution import TAIL, attributions, masked, pieces_of, spoken
+from tunesmith.reports.content import Content, Shown
+from tunesmith.reports.page import run_page
 
 FILLERS = ["the", "a", "of", "to", "and", "in", "is", "on", "that", "with", "for", "as", "it", "at", "by"]
 # In texts of class 0, of class 1, and of neither. Two tokens each: a text's length must tell nothing.
@@ -147,12 +149,28 @@ def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
 
 
 def test_pieces_are_the_text_again(network: ts.Network) -> None:
-    text = "  the zebra  is,\n on a camel at " + "of the " * 40 + "end"
+    text = "  the zebra  is,\n on a camel at " + "of the " * 30 + "end"
     said = spoken(network, text, 0)
     assert said is not None
     assert "".join(piece for piece, _ in said) == text
     assert said[-1][1] == 0  # what lies behind the window was not read
     assert max(abs(weight) for _, weight in said) == 1
+
+
+@pytest.mark.parametrize("long", ["of the " * 700_000, "x" * 5_000_000], ids=["words", "one word"])
+def test_a_text_of_five_megabytes_went_into_the_page_whole(
+    network: ts.Network, make_content: Callable[..., Content], long: str
+) -> None:
+    text = f"the zebra is {long}"
+    said = spoken(network, text, 0)
+    assert said is not None
+    assert len(said[-1][0]) <= TAIL + 1 or said[-1][0] == f" {long}"  # one word that the network did read
+    mistakes = (Shown("1", "a", text=text, guess="b", probability=0.9, tokens=said),) * 12
+    untold = (Shown("1", "a", text=text, guess="b", probability=0.9),)
+    examples = (Shown("1", "a", text=text),) * 4
+    page = run_page(make_content(takes="text", mistakes=mistakes + untold, examples=examples))
+    assert len(page.encode()) < 1_000_000
+    assert "zeb" in page
 
 
 def test_bytes_of_one_sign_are_one_piece() -> None:

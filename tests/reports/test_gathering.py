@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tunesmith.reports.advice_words import MISSING
 from tunesmith.reports.chosen import most_confident_mistakes
 from tunesmith.reports.content import Content
 from tunesmith.reports.predictions import read_predictions
+from tunesmith.reports.showing import Showing
 from tunesmith.seals import seal
 from tunesmith.verbs.gathering import gather
 from tunesmith.verbs.reporting import Silent
@@ -154,6 +156,52 @@ def test_data_that_changed_are_not_shown_as_those_of_the_run(weak: ts.Run, tmp_p
     assert found.examples == ()
 
 
+def test_a_table_that_names_a_missing_image_was_said_to_be_gone(photos: Path, tmp_path: Path) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    table = tmp_path / "photos.csv"
+    table.write_text("\n".join(["path,label", *rows, f"{tmp_path / 'none.png'},red"]) + "\n")
+    found = gather(fitted(table, tmp_path / "run", skip_bad=True))
+    assert "pictures" not in found.missing
+    assert len(found.examples) == 24
+
+
+def test_images_that_a_run_left_out_were_said_to_be_read_no_more(photos: Path, tmp_path: Path) -> None:
+    some = Path(shutil.copytree(photos, tmp_path / "photos"))
+    left_out = [some / name / "00.png" for name in ("red", "green", "blue")]
+    for file in left_out:
+        file.write_bytes(file.read_bytes()[:200])
+    run = fitted(some, tmp_path / "run", skip_bad=True, lr=1e-5)
+    found = gather(run)
+    assert "pictures" not in found.missing
+    assert len(found.examples) == 24
+    assert all(shown.picture for shown in found.examples)
+
+
+def test_a_network_was_blamed_for_pictures_that_are_gone(weak: ts.Run, tmp_path: Path) -> None:
+    some = Path(shutil.copytree(weak.asked["data"], tmp_path / "photos"))
+    for file in some.rglob("*.png"):
+        file.write_bytes(b"x" * file.stat().st_size)  # the same sizes: nothing else of a file is compared
+    found = gather(ts.Run.open(pointed(elsewhere(weak, tmp_path), some)))
+    assert found.missing["pictures"] == "unreadable"
+    assert "heat" not in found.missing
+    assert found.mistakes
+
+
+def test_a_preprocessing_of_ones_own_is_named_as_the_reason(photos: Path) -> None:
+    data = ts.read(photos)
+    own: Any = SimpleNamespace(preprocess=object())
+    showing = Showing(data, own)
+    shown = showing.mistake(data.test["id"][0], "red", "blue", 0.9, 0)
+    assert shown.picture
+    assert showing.unexplained == "own_preprocess"
+
+
+def test_data_that_are_gone_are_in_no_command(weak: ts.Run, content: Content, tmp_path: Path) -> None:
+    found = gather(ts.Run.open(pointed(elsewhere(weak, tmp_path), tmp_path / "gone")))
+    assert not any(advice.values["command"] for advice in found.advice)
+    assert any(advice.values["command"] for advice in content.advice)  # or nothing would be seen
+
+
 def test_a_run_of_before_says_what_it_did_not_keep(weak: ts.Run, tmp_path: Path) -> None:
     run = elsewhere(weak, tmp_path)
     (run / "facts.json").unlink()
@@ -178,9 +226,14 @@ def test_a_network_of_ones_own_needs_its_module_for_heat_alone(photos: Path, tmp
 
 def test_data_from_memory_are_shown_when_they_are_given_again(photos: Path, tmp_path: Path) -> None:
     pairs = [(path, path.parent.name) for path in sorted(photos.rglob("*.png"))]
+
+    class Silenced(list[Any]):
+        def __repr__(self) -> str:
+            raise AssertionError("a million examples were rendered to see whether they are a path")
+
     run = fitted(pairs, tmp_path / "run")
     assert gather(run).missing["pictures"] == "data_in_memory"
-    assert len(gather(run, data=pairs).examples) == 24
+    assert len(gather(run, data=Silenced(pairs)).examples) == 24
     assert gather(run, data=pairs[1:]).missing["pictures"] == "data_changed"
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 import tunesmith as ts
 from tunesmith.data.images import decode
+from tunesmith.health.looks import SHOWN, jpeg, small
 from tunesmith.reports.heat import heat_map
-from tunesmith.reports.pictures import SIDE, jpeg, small, warmed
+from tunesmith.reports.pictures import warmed
 
 PLACES = ((0, 0), (0, 24), (24, 0), (24, 24))  # where a square may lie: the corners, in pixels
 SQUARE = 8
@@ -191,7 +192,7 @@ def test_a_picture_is_small_and_upright() -> None:
     exif[0x0112] = 6  # lies on its side: to be turned to the right
     Image.fromarray(wide).save(file, "JPEG", exif=exif, quality=95)
     pixels = small({"path": None, "bytes": file.getvalue()})
-    assert pixels.shape == (SIDE, SIDE // 2, 3)
+    assert pixels.shape == (SHOWN, SHOWN // 2, 3)
     assert pixels[:70].mean() > 250
     assert pixels[90:].mean() < 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,16 @@ from tunesmith.verbs.reporting import Silent
 
 
 class Small(nn.Module):
-    """Two convolutions and a head."""
+    """Two convolutions and a head.
 
-    def __init__(self) -> None:
+    unused: give the first one a parameter without elements.
+    """
+
+    def __init__(self, *, unused: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 4, 3, stride=2)
+        if unused:
+            self.first.unused = nn.Parameter(torch.empty(0))
         self.second = nn.Conv2d(4, 8, 3, stride=2)
         self.head = nn.Linear(8, 3)
 
@@ -31,9 +37,9 @@ class Small(nn.Module):
         return self.head(maps.mean((2, 3)))  # type: ignore[no-any-return]
 
 
-def network() -> ts.Network:
+def network(*, unused: bool = False) -> ts.Network:
     torch.manual_seed(0)
-    return ts.network(Small(), example=torch.zeros(1, 3, 32, 32), stages=["first", "second"])
+    return ts.network(Small(unused=unused), example=torch.zeros(1, 3, 32, 32), stages=["first", "second"])
 
 
 def plan(*lrs: float) -> Plan:
@@ -120,3 +126,35 @@ def test_a_disk_that_does_not_take_the_first_weights_costs_the_distances_alone(
     assert run.finished
     assert run.facts["moved"] is None
     assert run.facts["seconds"] > 0
+
+
+def test_a_parameter_without_elements_ended_a_run_after_training(photos: Path, tmp_path: Path) -> None:
+    run = ts.fit(
+        photos, model=network(unused=True), strategy="full", epochs=1, batch=8, device="cpu",
+        out=tmp_path / "run", reporter=Silent(),
+    )  # fmt: skip
+    assert run is not None
+    assert run.finished
+    assert all(m["distance"] > 0 for m in run.facts["moved"])
+
+
+def test_the_first_weights_lay_in_a_buffer_until_training_was_over(tmp_path: Path) -> None:
+    began = Pretrained(network(), plan(1e-3, 1e-3, 1e-3), tmp_path)
+    numbers = (4 * 3 * 9 + 4) + (8 * 4 * 9 + 8)
+    assert os.fstat(began._file.fileno()).st_size == 4 * numbers
+    began.close()
+
+
+def test_a_disk_that_fails_at_the_end_costs_the_distances_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Pretrained, "distances", failing)
+    run = ts.fit(
+        photos, model=network(), epochs=1, device="cpu", out=tmp_path / "run", reporter=Silent()
+    )  # fmt: skip
+    assert run is not None
+    assert run.finished
+    assert run.facts["moved"] is None

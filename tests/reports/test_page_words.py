@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from string import Formatter
 
 import pytest
 
 from tunesmith.plan import Phase, Plan
 from tunesmith.reports.colours import contrast, palette
+from tunesmith.reports.drawings.bars import Bar, bars
 from tunesmith.reports.drawings.canvas import drawn
 from tunesmith.reports.drawings.intervals import Row, intervals
 from tunesmith.reports.drawings.strip import strip
+from tunesmith.reports.findings import noted
 from tunesmith.reports.rendering import around, mark
+from tunesmith.reports.words import Words
 from tunesmith.reports.words_en import ENGLISH
 from tunesmith.reports.words_zh import CHINESE
 
@@ -57,8 +61,6 @@ def test_a_figure_has_no_colour_of_its_own() -> None:
 
 
 def test_two_figures_share_no_name() -> None:
-    import re
-
     from tunesmith.reports.drawings.canvas import Canvas
 
     def paint(width: float) -> Canvas:
@@ -81,6 +83,40 @@ def test_of_a_long_text_the_weightiest_piece_is_shown() -> None:
     assert ("here ", -1.0) in shown
     assert len(shown) == 102
     assert mark(-1.0) == "against-4"
+
+
+def test_a_piece_without_end_is_cut() -> None:
+    shown = around([("a ", 1.0), ("x" * 5_000_000, 0.5)])
+    assert [len(piece) for piece, _ in shown] == [2, 201]
+
+
+def test_what_a_check_notes_is_said_in_chinese_as_far_as_it_is_known() -> None:
+    chinese, english = Words("zh"), Words("en")
+    notes = {
+        "looks like glass (old) (0.93)": "看起来像 glass (old)（0.93）",
+        "8 × 1,512 pixels": "8 × 1,512 像素",
+        "1,024 tokens": "1,024 个词元",
+        "is empty (0 bytes).": "是空文件（0 字节）。",
+        "cannot be decoded as an image (it is cut).": "无法解码为图片（it is cut）。",
+    }
+    for note, said in notes.items():
+        assert noted(note, chinese) == (said, "zh-Hans")
+        assert noted(note, english) == (note, "en")
+    assert noted("has 9,000 scans, which take longer", chinese) == (
+        "has 9,000 scans, which take longer",
+        "en",
+    )
+
+
+LIKE_COLOURS = ["#00ffff", "#00ff7f", "#00ff00", "font-family: x", "xlink:href"]
+
+
+def test_a_class_called_like_a_colour_was_taken_for_one() -> None:
+    figure = bars("some", "what", [Bar(name, (1.0,), ("accent",), "1") for name in LIKE_COLOURS])
+    for name in LIKE_COLOURS:
+        assert figure.count(f">{name}<") == 2  # in both widths
+    assert "var(--accent)" in figure
+    assert "font-family" not in "".join(re.findall("<[^>]*>", figure))
 
 
 def test_a_plan_of_fifty_phases_is_drawn_without_names_that_have_no_room() -> None:

@@ -12,10 +12,14 @@ from itertools import pairwise
 import pytest
 
 from tunesmith.errors import MissingPackage, UnknownName
+from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
-from tunesmith.reports.content import Content
+from tunesmith.reports.compare_page import compare_page
+from tunesmith.reports.content import Comparison, Content
 from tunesmith.reports.health_page import GROUPS, health_page
 from tunesmith.reports.page import run_page
+from tunesmith.reports.tables import classes_table
+from tunesmith.reports.words import Words
 
 KINDS = [f"{kind} {lang}" for kind in ("run", "texts", "health", "compare") for lang in ("en", "zh")]
 EVIL = '<script>alert("x")</script>'
@@ -146,6 +150,46 @@ def test_five_hundred_classes_stay_under_three_megabytes(make_content: Callable[
     assert "The 100 weakest of 500 classes." in page
 
 
+def test_classes_without_test_examples_counted_as_never_found(make_content: Callable[..., Content]) -> None:
+    labels = ("glass", "metal", "paper")
+    counts = {name: {"train": 20, "valid": 4, "test": 10} for name in labels}
+    counts["metal"]["test"] = 0
+    content = make_content(labels, counts=counts)
+    words = Words("en")
+    assert [row[0] for row in classes_table(content, words).rows] == ["glass", "paper"]
+    assert [row[0] for row in classes_table(make_content(labels), words).rows] == list(labels)
+    assert "No test examples: metal." in run_page(content)
+    assert "No test examples" not in run_page(make_content(labels))
+
+
+def test_a_comparison_leaves_out_classes_without_test_examples(some_comparison: Comparison) -> None:
+    assert "No test examples" not in compare_page(some_comparison)
+    both = {**some_comparison.runs[0].scores, "f1/metal": Score(0.0, 0.0, 0.0)}
+    first = replace(some_comparison.runs[0], scores=both)
+    page = compare_page(
+        replace(
+            some_comparison,
+            labels=("glass", "metal"),
+            counts={"glass": 300, "metal": 0},
+            runs=(first, *some_comparison.runs[1:]),
+        )
+    )
+    assert "No test examples: metal." in page
+    assert "0.000" not in page.partition('id="classes"')[2].partition("</section>")[0]
+
+
+def test_a_comparison_shows_what_trained_when(pages: dict[str, str]) -> None:
+    section = pages["compare en"].partition('id="plans"')[2].partition("</section>")[0]
+    assert section.count("all stages") == 3
+    assert "3e-05" in section
+
+
+def test_reasons_in_english_are_marked_as_such_on_a_chinese_page(pages: dict[str, str]) -> None:
+    page = pages["health zh"]
+    assert '<span class="note" lang="en" translate="no">has 9,000 scans</span>' in page
+    assert '<span class="note" lang="zh-Hans" translate="no">看起来像 metal（0.93）</span>' in page
+
+
 def test_the_same_content_gives_the_same_bytes(
     make_content: Callable[..., Content], pages: dict[str, str]
 ) -> None:
@@ -169,9 +213,7 @@ def test_numbers_in_figures_are_whole(pages: dict[str, str]) -> None:
 def test_the_summary_claims_what_the_interval_allows(
     make_content: Callable[..., Content], gap: tuple[float, float, float], said: str
 ) -> None:
-    from tunesmith.evaluation import Score
     from tunesmith.reports.summary import helped
-    from tunesmith.reports.words import Words
 
     assert said in helped(make_content(gap=Score(*gap)), Words("en"))
 

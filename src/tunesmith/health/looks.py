@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE: Final = 32  # pixels of the thumbnail, which perceptual hashes are made of
+SHOWN: Final = 160  # pixels of the longer side on a page
+QUALITY: Final = 80  # of JPEGs on a page
 MODES: Final = ("RGB", "L", "RGBA", "CMYK", "P", "LA", "1", "I;16", "I", "F", "YCbCr", "PA", "other")
 _HEADER: Final = struct.Struct("<IIB")
 
@@ -90,15 +92,30 @@ def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return found
 
 
-def picture_of(item: Mapping[str, Any], *, side: int = 160) -> bytes | None:
-    """An image as a small JPEG, upright, at most so many pixels a side; None if it cannot be read."""
+def small(item: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The pixels [H, W, 3] of an image as pages show it: upright, at most 160 a side.
+
+    item: {"path", "bytes"} as the data hold it. Raises BadData if it cannot be decoded.
+    """
     from PIL import Image
 
+    image = Image.fromarray(decode(item, at_least=(SHOWN, SHOWN)))
+    image.thumbnail((SHOWN, SHOWN))
+    return np.asarray(image)
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """The bytes of a JPEG file of [H, W, 3]."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, optimize=True)
+    return file.getvalue()
+
+
+def picture_of(item: Mapping[str, Any]) -> bytes | None:
+    """An image as a small JPEG; None if it cannot be read."""
     try:
-        image = Image.fromarray(decode(item, at_least=(side, side)))
+        return jpeg(small(item))
     except BadData:
         return None
-    image.thumbnail((side, side))
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=80)
-    return file.getvalue()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,14 +19,21 @@ WIDE: Final = 0.15  # of an interval; a gain of a usual size cannot be seen thro
 WEAK: Final = 0.15  # by which a class is worse than the mean of all, in F1
 RARE: Final = 0.5  # times the examples of a class of mean size
 SHARE: Final = 0.3  # of all mistakes that one pair of classes makes
+LARGER: Final = 0.3  # of the data for the test, where the usual share leaves too few
+SMOOTH: Final = 0.1  # label smoothing
+
+Options = Mapping[str, str | float]
 
 
 @dataclass(frozen=True)
 class Facts:
     """What advice rests on.
 
-    run: its folder, as a person would type it. data: what it learned from, likewise; None: from memory.
-    counts: training examples of each label. epochs: planned, in all phases. given: the plan was given.
+    run: its folder, as a person would type it. data: what it learned from and how that was read, likewise;
+        None: from memory, or gone.
+    counts: training examples of each label. given: the plan was given.
+    asked: the run's options by name, time_limit in seconds. drawn: the test split was made by test_size.
+    works: tells whether a fit would take some options beside these.
     """
 
     run: str
@@ -34,6 +43,9 @@ class Facts:
     counts: tuple[int, ...]
     plan: Plan
     given: bool
+    asked: Mapping[str, Any]
+    drawn: bool
+    works: Callable[[Mapping[str, Any]], bool]
     history: Sequence[Mapping[str, Any]]
     scores: Mapping[str, Any]
     calibration: Calibration | None
@@ -65,7 +77,10 @@ def _data(facts: Facts) -> Iterable[Advice]:
     if "byte_equal_two_labels" in found:
         yield Advice("two_labels", {"count": found["byte_equal_two_labels"].count, "command": check})
     if "suspected_labels" in found:
-        yield Advice("suspected_labels", {"count": found["suspected_labels"].count, "command": check})
+        # Without a model's features labels are not doubted.
+        model = f" --model {shlex.quote(str(facts.asked.get('model')))}" if check else ""
+        told = {"count": found["suspected_labels"].count, "command": f"{check}{model}"}
+        yield Advice("suspected_labels", told)
 
 
 def _split(facts: Facts) -> Iterable[Advice]:
@@ -79,7 +94,10 @@ def _split(facts: Facts) -> Iterable[Advice]:
     if not metric.endswith("loss") and test.high - test.low > WIDE:
         count = int(facts.scores["test"]["count"])
         told = {"metric": metric, "count": count, "low": test.low, "high": test.high}
-        yield Advice("few_tested", {**told, "command": _again(facts, "--test-size 0.3")})
+        share = facts.asked.get("test_size", 0.0), facts.asked.get("valid_size", 0.0)
+        more = facts.drawn and share[0] < LARGER and share[1] + LARGER < 1
+        command = _again(facts, {"test_size": LARGER}, planned=False) if more else ""
+        yield Advice("few_tested", {**told, "command": command})
 
 
 def _worth(facts: Facts) -> Iterable[Advice]:
@@ -90,10 +108,11 @@ def _worth(facts: Facts) -> Iterable[Advice]:
         return
     if gap["high"] < 0:
         peak = max(rate for phase in facts.plan.phases for rate in phase.lrs[:-1])
-        command = _again(facts, f"--lr {peak / 5:.0e}", planned=True)
+        command = _again(facts, {"lr": float(f"{peak / 5:.0e}")})
         yield Advice("worse_than_probe", {**told, "command": command})
     else:
-        command = _again(facts, "--strategy linear_probe --solver lbfgs", planned=True)
+        whole = {"parts": "all"} if facts.asked.get("parts", "all") != "all" else {}
+        command = _again(facts, {"strategy": "linear_probe", "solver": "lbfgs", **whole})
         yield Advice("no_better_than_probe", {**told, "command": command})
 
 
@@ -106,26 +125,36 @@ def _fit(facts: Facts) -> Iterable[Advice]:
     best = [i for i, row in enumerate(rows) if (row["phase"], row["epoch"]) == mark]
     row = rows[best[-1]] if best else rows[-1]
     if facts.scores.get("ended") == "time limit":
-        yield Advice("out_of_time", {"epochs": len(rows), "command": _again(facts, "--time-limit 1h")})
+        minutes = math.ceil((facts.asked.get("time_limit") or 0) / 30)  # twice as long
+        command = _again(facts, {"time_limit": f"{minutes}m" if minutes > 60 else "1h"}, planned=False)
+        yield Advice("out_of_time", {"epochs": len(rows), "command": command})
     train, valid = row.get("train_loss"), row.get("valid_loss")
     if train is not None and valid is not None and valid - train > max(FAR, 0.5 * train):
-        if facts.takes == "image" and facts.plan.settings.augment == "none":
-            command = _again(facts, "--augment standard")
-        elif _stages_train(facts.plan):
-            command = _again(facts, "--strategy top --unfreeze 2 --label-smoothing 0.1", planned=True)
-        else:
-            command = _again(facts, "--label-smoothing 0.1")
-        yield Advice("learned_by_heart", {"train": train, "valid": valid, "command": command})
+        yield Advice("learned_by_heart", {"train": train, "valid": valid, "command": _held_back(facts)})
     elif best and best[-1] == len(rows) - 1 and len(rows) > 1 and not facts.plan.phases[-1].solver:
-        epochs = facts.plan.epochs
-        command = _again(facts, f"--epochs {2 * epochs:g}", planned=True)
+        epochs = facts.plan.epochs  # fewer than were asked for where a phase is solved
+        command = _again(facts, {"epochs": 2 * facts.asked.get("epochs", epochs)})
         yield Advice("best_was_last", {"epochs": epochs, "command": command})
+
+
+def _held_back(facts: Facts) -> str:
+    """The command that makes it harder to learn by heart: images varied, fewer stages, labels smoothed."""
+    settings = facts.plan.settings
+    if facts.takes == "image" and settings.augment == "none":
+        return _again(facts, {"augment": "standard"}) if _steps(facts.plan) else ""
+    smooth: Options = {"label_smoothing": SMOOTH} if settings.label_smoothing < SMOOTH else {}
+    trained = facts.plan.stages - min(phase.frozen_prefix for phase in facts.plan.phases)
+    fewer: Options = {"strategy": "top", "unfreeze": min(2, trained - 1)}
+    command = _again(facts, {**fewer, **smooth}) if trained > 1 else ""
+    return command or (_again(facts, smooth) if smooth and _steps(facts.plan) else "")
 
 
 def _classes(facts: Facts) -> Iterable[Advice]:
     """Which classes fail, and how."""
     metrics = facts.scores["test"]["metrics"]
-    f1 = {name: metrics[f"f1/{name}"]["value"] for name in facts.labels if f"f1/{name}" in metrics}
+    confusion = facts.scores["test"].get("confusion") or ()
+    tested = [name for name, row in zip(facts.labels, confusion, strict=False) if sum(row)]
+    f1 = {name: metrics[f"f1/{name}"]["value"] for name in tested}
     mean, usual = sum(f1.values()) / max(len(f1), 1), sum(facts.counts) / len(facts.counts)
     weak = [
         (name, count)
@@ -134,9 +163,8 @@ def _classes(facts: Facts) -> Iterable[Advice]:
     ]
     if weak and facts.plan.settings.balance == "none":
         told = {"labels": ", ".join(name for name, _ in weak[:5]), "count": max(count for _, count in weak)}
-        yield Advice("rare_weak", {**told, "command": _again(facts, "--balance weights")})
-    confusion = facts.scores["test"].get("confusion")
-    if confusion and len(confusion) > 2:
+        yield Advice("rare_weak", {**told, "command": _again(facts, {"balance": "weights"})})
+    if len(confusion) > 2:
         pairs = [(n, i, j) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j]
         total, (most, i, j) = sum(n for n, _, _ in pairs), max(pairs, key=lambda pair: pair[0])
         if most >= 3 and most >= SHARE * total:
@@ -151,18 +179,28 @@ def _trust(facts: Facts) -> Iterable[Advice]:
         return
     kind = "too_sure" if found.temperature > 1 else "not_sure_enough"
     told = {"ece": found.ece, "after": found.after_ece, "temperature": found.temperature}
-    smooth = kind == "too_sure" and not facts.plan.settings.label_smoothing
-    yield Advice(kind, {**told, "command": _again(facts, "--label-smoothing 0.1") if smooth else ""})
+    smooth = kind == "too_sure" and not facts.plan.settings.label_smoothing and _steps(facts.plan)
+    yield Advice(kind, {**told, "command": _again(facts, {"label_smoothing": SMOOTH}) if smooth else ""})
 
 
-def _again(facts: Facts, options: str, *, planned: bool = False) -> str:
-    """The command for the same run with other options; empty where it could not be given.
+def _again(facts: Facts, options: Options, *, planned: bool = True) -> str:
+    """The command for the same run with other options; empty where it would fail or change nothing.
 
-    planned: the options decide the plan, and so have no say where the plan itself was given.
+    planned: the options belong to the plan, and so have no say where the plan itself was given.
     """
-    if facts.data is None or (planned and facts.given):
+    same = all(facts.asked.get(name) == value for name, value in options.items())
+    if facts.data is None or same or (planned and (facts.given or not facts.works(options))):
         return ""
-    return f"tunesmith fit --config {facts.run}/asked.yaml {options}"
+    told = [
+        f"--{name.replace('_', '-')} {value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in options.items()
+    ]
+    return " ".join(["tunesmith fit --config", f"{facts.run}/asked.yaml", *told])
+
+
+def _steps(plan: Plan) -> bool:
+    """Whether a phase trains in steps: what is solved sees no augmentation and no smoothing."""
+    return any(phase.solver is None for phase in plan.phases)
 
 
 def _stages_train(plan: Plan) -> bool:

@@ -115,6 +115,10 @@ MISSING: Final[Mapping[str, Words]] = {
         "en": "The saved network cannot be loaded here.",
         "zh": "保存的网络无法在此加载。",
     },
+    "own_preprocess": {
+        "en": "The network prepares its inputs in a way of its own, whose places cannot be found again.",
+        "zh": "该网络以自己的方式预处理输入，无法还原到图片或文本中的位置。",
+    },
     "no_places": {
         "en": "This network has no stage at which places of a picture or pieces of a text can be told apart.",
         "zh": "该网络没有能区分图片位置或文本片段的阶段。",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STEPS = 16  # between a text that says nothing and the text
 TOKENS = 1024  # of a text, all steps counted, that go through the network at once: it bounds memory
+TAIL = 200  # signs of what lies behind the window that are kept
 PLACES = "offset_mapping"
 
 
@@ -26,7 +27,8 @@ def spoken(
     """The pieces of a text, each with how much it speaks for a class (above 0) or against it.
 
     Joined, the pieces are the text. The largest weight is 1 or -1; what lies behind the network's window
-    weighs 0. None where the network has no place at which tokens become vectors.
+    weighs 0, and of it the beginning alone is kept. None where the network has no place at which tokens
+    become vectors.
     """
     preprocess = network.preprocess
     if not isinstance(preprocess, TextPreprocess) or not text.strip():
@@ -143,7 +145,7 @@ def _hooked(network: Network, path: str, change: Callable[[Tensor], Tensor | Non
 
 
 def pieces_of(preprocess: TextPreprocess, text: str, weights: list[float]) -> list[tuple[str, float]]:
-    """The text cut where its tokens end, each piece with the weight of its tokens.
+    """The text cut where its tokens end, each piece with the weight of its tokens, and what follows them.
 
     Tokens that share a character (bytes of an emoji) are one piece; a space belongs to the piece behind it.
     """
@@ -166,4 +168,5 @@ def pieces_of(preprocess: TextPreprocess, text: str, weights: list[float]) -> li
             pieces.append((end, weight))
     ends = [0, *(end for end, _ in pieces)]
     cut = [(text[a:b], w) for a, b, (_, w) in zip(ends, ends[1:], pieces, strict=False)]
-    return cut + ([(text[ends[-1] :], 0.0)] if ends[-1] < len(text) else [])
+    unread = text[ends[-1] : ends[-1] + TAIL] + ("…" if len(text) > ends[-1] + TAIL else "")
+    return cut + ([(unread, 0.0)] if unread else [])

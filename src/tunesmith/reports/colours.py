@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 STEPS: Final = 7  # of the scale from little to much
@@ -58,17 +59,26 @@ def css() -> str:
 
 def stand_in(name: str) -> str:
     """The colour that a drawing is painted with where `name` is meant."""
-    return f"#00ff{list(palette()).index(name):02x}"
+    return _stand_ins()[name]
 
 
 def themed(drawing: str) -> str:
-    """The drawing with CSS variables where it was painted with stand-ins.
+    """The drawing, or an element of one, with CSS variables where it was painted with stand-ins.
 
     >>> themed('<path style="fill: #00ff02"/>')
     '<path style="fill: var(--ink)"/>'
     """
-    names = list(palette())
-    return re.sub(r"#00ff([0-9a-f]{2})", lambda found: f"var(--{names[int(found[1], 16)]})", drawing)
+    return re.sub(r"#00ff[0-9a-f]{2}", lambda found: _variables().get(found[0], found[0]), drawing)
+
+
+@cache
+def _stand_ins() -> dict[str, str]:
+    return {name: f"#00ff{i:02x}" for i, name in enumerate(palette())}
+
+
+@cache
+def _variables() -> dict[str, str]:
+    return {colour: f"var(--{name})" for name, colour in _stand_ins().items()}
 
 
 def mixed(a: str, b: str, share: float) -> str:

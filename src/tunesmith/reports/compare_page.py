@@ -8,10 +8,10 @@ from tunesmith.reports.drawings.intervals import Row, intervals
 from tunesmith.reports.figures import span
 from tunesmith.reports.rendering import Table, capital, named, number, render, safe, signed
 from tunesmith.reports.summary import short_model
-from tunesmith.reports.tables import LONGEST, OF_CLASS, called
+from tunesmith.reports.tables import LONGEST, OF_CLASS, called, plan_table
 from tunesmith.reports.words import Words
 
-SECTIONS = ("scores", "gaps", "agree", "metrics", "classes", "differ", "commands")
+SECTIONS = ("scores", "gaps", "agree", "metrics", "classes", "plans", "differ", "commands")
 
 
 def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
@@ -42,9 +42,8 @@ def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
         alone=_alone(comparison, names, words),
         metrics=_metrics(comparison, names, words),
         classes=classes,
-        cut=words("classes.some", n=LONGEST, all=f"{len(comparison.labels):,}")
-        if len(comparison.labels) > LONGEST
-        else "",
+        cut=_cut(comparison, words),
+        plans=_plans(comparison, names, words),
         differ=_differ(comparison, names, words),
     )
 
@@ -125,13 +124,29 @@ def _metrics(comparison: Comparison, names: list[str], words: Words) -> Table:
 
 
 def _classes(comparison: Comparison, names: list[str], words: Words) -> Table:
-    """F1 of each class, the weakest in the first run on top."""
+    """F1 of each class that has test examples, the weakest in the first run on top."""
     first = comparison.runs[0].scores
-    known = [label for label in comparison.labels if f"f1/{label}" in first]
+    known = [label for label in comparison.labels if f"f1/{label}" in first and comparison.counts[label]]
     weakest = sorted(known, key=lambda label: first[f"f1/{label}"].value)[:LONGEST]
     rows = tuple((named(label), *_row(comparison, f"f1/{label}")) for label in weakest)
     heading = (f"{words('data.class')} ({words.named('metric', 'f1')})", *names)
     return Table(heading, rows, frozenset(range(1, len(heading))))
+
+
+def _cut(comparison: Comparison, words: Words) -> str:
+    """Which classes the table leaves out: all but the weakest, and those without test examples."""
+    tested = sum(count > 0 for count in comparison.counts.values())
+    without = [named(label) for label, count in comparison.counts.items() if not count]
+    said = [words("classes.some", n=LONGEST, all=f"{tested:,}")] if tested > LONGEST else []
+    said += [words("classes.untested", labels=words.listed(without))] if without else []
+    return (" " if words.lang == "en" else "").join(said)
+
+
+def _plans(comparison: Comparison, names: list[str], words: Words) -> Table:
+    """A row per run and phase: how long, what trains, at which rates."""
+    tables = [plan_table(run.plan, run.parts, words) for run in comparison.runs]
+    rows = tuple((name, *row) for name, table in zip(names, tables, strict=True) for row in table.rows)
+    return Table((words("compare.run"), *tables[0].heading), rows, frozenset({2}))
 
 
 def _differ(comparison: Comparison, names: list[str], words: Words) -> Table:

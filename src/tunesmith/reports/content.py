@@ -115,6 +115,7 @@ class Compared:
     gaps: by metric without classes: how much better than the first run on the same examples, with the
         paired interval; above 0 is better, also for losses. Empty for the first run.
     only_first, only_this: test examples that the first run alone has right, and this one alone.
+    plan, parts: what trained when, and the names of stages and head, input first.
     command: what made the run.
     """
 
@@ -129,6 +130,8 @@ class Compared:
     gaps: Mapping[str, Score]
     only_first: int
     only_this: int
+    plan: Plan
+    parts: tuple[str, ...]
     command: str
 
 
@@ -137,12 +140,14 @@ class Comparison:
     """Runs side by side, the one that the others are compared with first.
 
     metric: what the first run was decided by; every run has it. count: test examples, the same for all.
-    differ: the options in which the runs differ, each with a value per run in words.
+    counts: test examples of each label. differ: the options in which the runs differ, each with a value per
+        run in words.
     """
 
     task: str
     metric: str
     count: int
     labels: tuple[str, ...]
+    counts: Mapping[str, int]
     runs: tuple[Compared, ...]
     differ: Mapping[str, tuple[str, ...]]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tunesmith.health.finding import Finding, Health, Item
 from tunesmith.health.words import title
 from tunesmith.reports.figures import DRAWN, counts_figure
-from tunesmith.reports.findings import ORDER, told
+from tunesmith.reports.findings import ORDER, noted, told
 from tunesmith.reports.rendering import named, render
 from tunesmith.reports.summary import short_model
 from tunesmith.reports.tables import counts_table
@@ -37,7 +37,7 @@ def health_page(
     Raises UnknownName for another language, MissingPackage where matplotlib or jinja2 is not installed.
     """
     words = Words(lang)
-    cards = _Cards(health, picture, text)
+    cards = _Cards(health, picture, text, words)
     found = [(one, cards.of(one.finding), _shown(one.finding, words)) for one in told(health, words)]
     total = sum(n for own in health.counts.values() for n in own.values())
     noun = "images" if health.takes == "image" else "texts"
@@ -111,8 +111,9 @@ class _Cards:
         health: Health,
         picture: Callable[[Item], bytes | None],
         text: Callable[[Item], str | None],
+        words: Words,
     ) -> None:
-        self.image = health.takes == "image"
+        self.image, self.words = health.takes == "image", words
         self.picture, self.text = picture, text
         self.room = ROOM
 
@@ -126,4 +127,4 @@ class _Cards:
             jpeg = None
         self.room -= len(jpeg or b"")
         text = self.text(item) if not self.image and item.row is not None else None
-        return {"item": item, "picture": jpeg, "text": text}
+        return {"item": item, "picture": jpeg, "text": text, "note": noted(item.note, self.words)}

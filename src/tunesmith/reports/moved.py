@@ -38,6 +38,7 @@ class Pretrained:
         for tensor in self._followed(network):
             for piece in _pieces(tensor):
                 self._file.write(piece.view(torch.uint8).numpy().tobytes())
+        self._file.flush()  # a disk that is full says so now, not when training is over
 
     def distances(self, network: Network) -> tuple[Moved, ...]:
         """How far every stage is now from where it began; 0 for stages that were never unfrozen."""
@@ -78,6 +79,8 @@ class Pretrained:
 
 
 def _pieces(weight: Tensor) -> Iterator[Tensor]:
-    """A tensor's numbers in order, on the CPU, so many at a time."""
+    """A tensor's numbers in order, on the CPU, so many at a time; none of a tensor that has none."""
+    if not weight.numel():
+        return
     for piece in torch.split(weight.detach().reshape(-1), PIECE):
         yield piece.cpu().contiguous()

@@ -22,7 +22,14 @@ from tunesmith.reports.figures import (
 from tunesmith.reports.findings import told
 from tunesmith.reports.rendering import named, number, render, share_of
 from tunesmith.reports.summary import facts, sentences
-from tunesmith.reports.tables import LONGEST, classes_table, counts_table, metrics_table, plan_table
+from tunesmith.reports.tables import (
+    LONGEST,
+    classes_table,
+    counts_table,
+    metrics_table,
+    plan_table,
+    untested,
+)
 from tunesmith.reports.words import Words
 
 LEAST_GAIN = 1.05  # times faster: less than that is not worth a sentence
@@ -87,7 +94,8 @@ def _there(part: str, content: Content, missing: dict[str, str]) -> bool:
 def _measured(content: Content, words: Words, shown: list[str]) -> dict[str, Any]:
     """Scores, confusion, classes and calibration."""
     count = f"{int(content.scores['test']['count']):,}"
-    K, calibration = len(content.labels), content.calibration
+    calibration, without = content.calibration, untested(content)
+    K = len(content.labels) - len(without)
     confused = bool(content.scores["test"].get("confusion"))
     figure, below = confusion_figure(content, words) if confused else (None, [])
     return {
@@ -99,6 +107,7 @@ def _measured(content: Content, words: Words, shown: list[str]) -> dict[str, Any
         "confused": below,
         "classes": classes_table(content, words) if "classes" in shown and confused else None,
         "cut": words("classes.some", n=LONGEST, all=f"{K:,}") if K > LONGEST else "",
+        "untested": words("classes.untested", labels=words.listed(map(named, without))) if without else "",
         "calibration": calibration_figure(content, words) if calibration else None,
         "calibrated": _calibrated(content, words) if calibration else [],
     }

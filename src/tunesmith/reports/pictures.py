@@ -1,44 +1,17 @@
-"""Pictures as a page shows them: small, upright, and with what an answer rests on laid over them."""
+"""Pictures with what an answer rests on laid over them."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.data.images import decode
-
 if TYPE_CHECKING:
     from tunesmith.networks.preprocess import ImagePreprocess
 
-SIDE: Final = 160  # pixels of the longer side
-QUALITY: Final = 80
 STRENGTH: Final = 0.7  # of the colour over the warmest place
 WARM: Final = ((120, 0, 90), (255, 90, 0), (255, 235, 90))  # from cool to hot
-
-
-def small(item: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The pixels [H, W, 3] of an image, at most 160 a side, upright.
-
-    item: {"path", "bytes"} as the data hold it. Raises BadData if it cannot be decoded.
-    """
-    from PIL import Image
-
-    image = Image.fromarray(decode(item, at_least=(SIDE, SIDE)))
-    image.thumbnail((SIDE, SIDE))
-    return np.asarray(image)
-
-
-def jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """The bytes of a JPEG file of [H, W, 3]."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, optimize=True)
-    return file.getvalue()
 
 
 def warmed(

@@ -16,6 +16,7 @@ from tunesmith.reports.drawings.canvas import one_line
 from tunesmith.reports.words import Words
 
 LONGEST: Final = 60  # signs of a label; a column may have been taken for labels that is none
+PIECE: Final = 200  # signs of a piece of a text
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,11 @@ def excerpt(text: str, longest: int = 300) -> str:
 
 
 def around(tokens: Sequence[tuple[str, float]], most: int = 160) -> tuple[tuple[str, float], ...]:
-    """At most so many pieces of a text, the weightiest among them; a mark where others were left out."""
+    """At most so many pieces of a text, the weightiest among them; a mark where others were left out.
+
+    A piece of more than 200 signs is cut: a tokenizer may take a megabyte without spaces for one word.
+    """
+    tokens = [(piece if len(piece) <= PIECE else piece[:PIECE] + "…", weight) for piece, weight in tokens]
     if len(tokens) <= most:
         return tuple(tokens)
     heaviest = max(range(len(tokens)), key=lambda i: abs(tokens[i][1]))

@@ -8,12 +8,13 @@ from typing import Any
 
 from tunesmith.data.data import Data
 from tunesmith.errors import BadData
+from tunesmith.health.looks import jpeg, small
 from tunesmith.networks.network import Network
-from tunesmith.networks.preprocess import ImagePreprocess
+from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess
 from tunesmith.reports.attribution import spoken
 from tunesmith.reports.content import Shown
 from tunesmith.reports.heat import heat_map
-from tunesmith.reports.pictures import jpeg, small, warmed
+from tunesmith.reports.pictures import warmed
 
 
 @dataclass
@@ -21,12 +22,13 @@ class Showing:
     """Makes Shown of examples, as far as data and network are there.
 
     data, network: None where they are not. missing: grows by what could not be shown, and why, as a key of
-    `advice_words.MISSING`.
+    `advice_words.MISSING`. unexplained: why answers could not be explained, where that was tried and failed.
     """
 
     data: Data | None
     network: Network | None
     missing: dict[str, str] = field(default_factory=dict)
+    unexplained: str | None = None
     _places: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def example(self, split: str, row: int) -> Shown:
@@ -41,8 +43,9 @@ class Showing:
         answer: index of the guess among the network's outputs.
         """
         item = self._item("test", id_)
-        seen = {} if item is None else {**self._as_is(item), **self._why(item, answer)}
-        return Shown(id_, truth, guess=guess, probability=probability, **seen)
+        seen = {} if item is None else self._as_is(item)
+        why = self._why(item, answer) if seen else {}
+        return Shown(id_, truth, guess=guess, probability=probability, **seen, **why)
 
     def _as_is(self, item: Any) -> dict[str, Any]:
         if not isinstance(item, Mapping):
@@ -57,18 +60,23 @@ class Showing:
         if self.network is None:
             return {}
         image = isinstance(item, Mapping)
+        if not isinstance(self.network.preprocess, ImagePreprocess if image else TextPreprocess):
+            self.unexplained = "own_preprocess"
+            return {}
         try:
             why = self._heat(item, answer) if image else spoken(self.network, str(item), answer)
         # A network of any form may stand here; that it cannot be explained must not cost the page.
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
             why = None
-        return {} if why is None else {"heat" if image else "tokens": why}
+        if why is None:
+            self.unexplained = "no_places"
+            return {}
+        return {"heat" if image else "tokens": why}
 
     def _heat(self, item: Mapping[str, Any], answer: int) -> bytes | None:
         assert self.network is not None
         form = self.network.preprocess
-        if not isinstance(form, ImagePreprocess):
-            return None
+        assert isinstance(form, ImagePreprocess)
         heat = heat_map(self.network, item, answer)
         return None if heat is None else jpeg(warmed(small(item), heat, form))
 

@@ -34,15 +34,21 @@ def called(metric: str, words: Words) -> str:
     return words("scores.less", metric=name) if metric.endswith("loss") else name
 
 
+def untested(content: Content) -> list[str]:
+    """The classes without test examples: of them nothing was measured, and their F1 of 0 says nothing."""
+    return [label for label in content.labels if not content.counts.get(label, {}).get("test")]
+
+
 def classes_table(content: Content, words: Words) -> Table:
-    """Precision, recall and F1 of each class on the test split, the weakest first."""
+    """Precision, recall and F1 of each class on the test split, the weakest first; untested ones not."""
     told: Mapping[str, Any] = content.scores["test"]["metrics"]
-    known = [label for label in content.labels if f"f1/{label}" in told]
+    without = set(untested(content))
+    known = [label for label in content.labels if f"f1/{label}" in told and label not in without]
     weakest = sorted(known, key=lambda label: told[f"f1/{label}"]["value"])[:LONGEST]
     rows = []
     for label in weakest:
         scores = {name: score_of(told[f"{name}/{label}"]) for name in OF_CLASS}
-        count = content.counts.get(label, {}).get("test", 0)
+        count = content.counts[label]["test"]
         numbers = [number(scores[name].value) for name in OF_CLASS]
         rows.append((named(label), f"{count:,}", *numbers, span(scores["f1"], words)))
     metrics = [capital(words.named("metric", name)) for name in OF_CLASS]

@@ -10,7 +10,7 @@ from tunesmith.registry import did_you_mean
 from tunesmith.reports.words_en import ENGLISH
 from tunesmith.reports.words_zh import CHINESE
 
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": ENGLISH, "zh": CHINESE}
+TABLES: Final[Mapping[str, Mapping[str, str]]] = {"en": ENGLISH, "zh": CHINESE}
 
 
 class Words:
@@ -21,11 +21,11 @@ class Words:
     """
 
     def __init__(self, lang: str) -> None:
-        if lang not in LANGUAGES:
-            guess = did_you_mean(lang, LANGUAGES)
-            raise UnknownName(f"pages speak {' and '.join(LANGUAGES)}; found {lang!r}{guess}")
+        if lang not in TABLES:
+            guess = did_you_mean(lang, TABLES)
+            raise UnknownName(f"pages speak {' and '.join(TABLES)}; found {lang!r}{guess}")
         self.lang = lang
-        self.table = LANGUAGES[lang]
+        self.table = TABLES[lang]
 
     def __call__(self, key: str, **values: object) -> str:
         """The sentence, filled."""

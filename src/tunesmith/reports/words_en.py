@@ -169,6 +169,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "classes.lead": "The weakest first. Precision: how many of those called so are so. Recall: how many of "
     "those that are so were found.",
     "classes.some": "The {n} weakest of {all} classes.",
+    "classes.untested": "No test examples: {labels}.",
     # Calibration
     "calibration.lead": "A dot on the dashed line is honest: where the network says 90 %, it is right "
     "in 90 of "
@@ -267,5 +268,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "compare.epochs": "Epochs",
     "compare.time": "Time",
     "compare.created": "Made",
+    "compare.plans": "What trained when",
     "compare.commands": "Run them again",
+    # What is to be seen in one example; a check says the English ones
+    "note.looks": "looks like {label} ({sure})",
+    "note.pixels": "{width} × {height} pixels",
+    "note.tokens": "{n} tokens",
+    "note.empty": "is an empty text.",
+    "note.gone": "is not there any more.",
+    "note.nothing": "is empty (0 bytes).",
+    "note.format": "is no image of a known format ({known}).",
+    "note.damaged": "cannot be decoded as an image ({why}).",
 }

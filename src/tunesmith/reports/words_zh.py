@@ -152,6 +152,7 @@ CHINESE: Final[Mapping[str, str]] = {
     # Classes
     "classes.lead": "最弱的在前。精确率：被这样称呼的有多少确实如此。召回率：确实如此的有多少被找到。",
     "classes.some": "{all} 个类别中最弱的 {n} 个。",
+    "classes.untested": "没有测试样本的类别：{labels}。",
     # Calibration
     "calibration.lead": "落在虚线上的点是诚实的：网络说 90% 时，100 次中对 90 次。圆点越大，样本越多。",
     "calibration.over": "平均而言它过于自信：自称 {stated}，实际答对 {right}。",
@@ -236,5 +237,15 @@ CHINESE: Final[Mapping[str, str]] = {
     "compare.epochs": "轮数",
     "compare.time": "用时",
     "compare.created": "时间",
+    "compare.plans": "何时训练哪些部分",
     "compare.commands": "重新运行",
+    # What is to be seen in one example
+    "note.looks": "看起来像 {label}（{sure}）",
+    "note.pixels": "{width} × {height} 像素",
+    "note.tokens": "{n} 个词元",
+    "note.empty": "是空文本。",
+    "note.gone": "文件已不在。",
+    "note.nothing": "是空文件（0 字节）。",
+    "note.format": "不是已知格式的图片（{known}）。",
+    "note.damaged": "无法解码为图片（{why}）。",
 }

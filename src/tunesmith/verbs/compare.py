@@ -69,6 +69,7 @@ def compared(runs: Sequence[str | Path | Run]) -> Comparison:
         metric=first.scores["metric"],
         count=len(aligned[0].ids),
         labels=labels,
+        counts={name: int((aligned[0].truth == i).sum()) for i, name in enumerate(labels)},
         runs=tuple(
             _compared(run, mine, first, aligned[0]) for run, mine in zip(opened, aligned, strict=True)
         ),
@@ -99,6 +100,7 @@ def _same_labels(runs: Sequence[Run]) -> tuple[str, ...]:
 def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Predictions:
     """The predictions in the first run's order; raises BadRun where the test examples are not the same."""
     from tunesmith.reports.predictions import Predictions as Rows
+    from tunesmith.verbs.folders import kept_content
 
     place = {name: i for i, name in enumerate(mine.ids)}
     lost = [name for name in first.ids if name not in place]
@@ -117,6 +119,14 @@ def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Pre
             f"{run.folder} and {other.folder} hold different labels for {len(apart):,} of their "
             f"{len(first.ids):,} test examples{_named(apart)}; {cure}."
         )
+    ours, theirs = kept_content(run.folder), kept_content(other.folder)
+    if ours is not None and theirs is not None:
+        rewritten = [name for name in first.ids if ours.get(name) != theirs.get(name)]
+        if rewritten:
+            raise BadRun(
+                f"{run.folder} and {other.folder} hold different content for {len(rewritten):,} of their "
+                f"{len(first.ids):,} test examples{_named(rewritten)}; {cure}."
+            )
     return Rows(first.ids, truth, mine.probabilities[order])
 
 
@@ -125,7 +135,8 @@ def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> C
     from tunesmith.reports.content import Compared
     from tunesmith.tasks import TASKS
     from tunesmith.tasks.task import Labels
-    from tunesmith.verbs.gathering import created, rerun, shown
+    from tunesmith.verbs.again import rerun, shown
+    from tunesmith.verbs.gathering import created
 
     scores, described = run.scores["test"]["metrics"], first.described
     labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
@@ -148,6 +159,8 @@ def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> C
         },
         only_first=int((before & ~right).sum()),
         only_this=int((right & ~before).sum()),
+        plan=run.plan,
+        parts=tuple(part["name"] for part in run.described["parts"]),
         command=rerun(run),
     )
 

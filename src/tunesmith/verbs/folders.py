@@ -134,6 +134,16 @@ def refuse_other_weights(folder: Path, network: Network) -> None:
         )
 
 
+def kept_content(folder: Path) -> dict[str, bytes] | None:
+    """The content address of every example that a run kept, by id; None of a run that kept no list.
+
+    Raises BadRun where the list was changed.
+    """
+    if not (folder / EXAMPLES).is_file():
+        return None
+    return {name: content for name, (content, _, _) in _rows(read_sealed(folder, EXAMPLES)).items()}
+
+
 def tidy(folder: Path) -> None:
     """Remove what a finished run needs no more: its checkpoints, and what a kill left half-written."""
     clear_leftovers(folder)

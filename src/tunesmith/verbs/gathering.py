@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from tunesmith.data.data import Data
@@ -24,9 +24,10 @@ from tunesmith.reports.showing import Showing
 from tunesmith.runs import Run
 from tunesmith.seals import read_sealed
 from tunesmith.tasks import TASKS
-from tunesmith.verbs.options import IN_MEMORY
-
-READING = ("item", "target", "split", "group", "weight", "columns", "valid_size", "test_size", "seed")
+from tunesmith.tasks.task import Labels
+from tunesmith.verbs.again import READING, drew_test, fit_takes, read_from, rerun, shown
+from tunesmith.verbs.folders import kept_content
+from tunesmith.verbs.options import IN_MEMORY, seconds
 
 
 def gather(run: Run, *, data: Any = None) -> Content:
@@ -75,12 +76,19 @@ def gather(run: Run, *, data: Any = None) -> Content:
         advice=advise(
             Facts(
                 run=shlex.quote(shown(run.folder)),
-                data=None if _in_memory(asked) else shlex.quote(str(asked.get("data"))),
+                data=None if missing.get("pictures") == "data_gone" else read_from(asked),
                 takes=task.takes,
                 labels=labels,
                 counts=learned,
                 plan=plan,
                 given=asked.get("plan") is not None,
+                asked={
+                    **asked,
+                    "model": asked.get("model") or task.model,
+                    "time_limit": seconds(asked.get("time_limit")),
+                },
+                drawn=read is not None and drew_test(read),
+                works=fit_takes(asked, read, showing.network, Labels(labels, learned)),
                 history=history,
                 scores=scores,
                 calibration=calibration,
@@ -106,7 +114,7 @@ def _read(
 ) -> Data | None:
     """The data again, if they are those that the run learned from."""
     source = asked.get("data") if given is None else given
-    if str(source).startswith(IN_MEMORY):
+    if isinstance(source, str) and source.startswith(IN_MEMORY):
         missing["pictures"] = "data_in_memory"
         return None
     task = TASKS.load(run.described["task"])()
@@ -115,10 +123,23 @@ def _read(
     except (TunesmithError, OSError):
         missing["pictures"] = "data_gone"
         return None
-    if data.fingerprint != str(manifest["data"]).partition(" without ")[0]:
+    fingerprint, without, _ = str(manifest["data"]).partition(" without ")
+    if data.fingerprint != fingerprint:
         missing["pictures"] = "data_changed"
         return None
-    return data
+    return _as_learned(data, run) if without else data
+
+
+def _as_learned(data: Data, run: Run) -> Data:
+    """The data without what the run left out, because it could not be read then."""
+    kept = kept_content(run.folder)
+    if kept is None:
+        return data
+    splits = {
+        name: own.select([row for row, id_ in enumerate(own["id"][:]) if id_ in kept])
+        for name, own in data.splits.items()
+    }
+    return replace(data, splits=splits)
 
 
 def _network(run: Run, missing: dict[str, str]) -> Network | None:
@@ -155,8 +176,8 @@ def _mistakes(showing: Showing, test: Predictions, labels: tuple[str, ...]) -> t
         )
         for row in most_confident_mistakes(test)
     )
-    if showing.network is not None and shown_ and not any(s.heat or s.tokens for s in shown_):
-        showing.missing["heat"] = "no_places"
+    if showing.unexplained and not any(s.heat or s.tokens for s in shown_):
+        showing.missing["heat"] = showing.unexplained
     return shown_
 
 
@@ -188,14 +209,6 @@ def _counts(
     return found
 
 
-def rerun(run: Run) -> str:
-    """What runs it again; what was given in memory needs the program that gave it."""
-    asked = run.asked
-    if _in_memory(asked):
-        return shlex.join(run.manifest.get("command") or [])
-    return f"tunesmith fit --config {shlex.quote(shown(run.folder / 'asked.yaml'))}"
-
-
 def _versions(manifest: Mapping[str, Any]) -> dict[str, str]:
     packages = {name: v for name, v in (manifest.get("packages") or {}).items() if v}
     return {**({"python": manifest["python"]} if manifest.get("python") else {}), **packages}
@@ -206,18 +219,6 @@ def created(run: Run) -> str:
     made = (run.folder / "manifest.json").stat().st_mtime
     said = run.manifest.get("created")
     return str(said or datetime.fromtimestamp(made).astimezone().isoformat("T", "seconds"))
-
-
-def _in_memory(asked: Mapping[str, Any]) -> bool:
-    return any(str(asked.get(name)).startswith(IN_MEMORY) for name in ("data", "model"))
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _score(scores: Mapping[str, Any], metric: str) -> Score:

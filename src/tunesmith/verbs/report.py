@@ -11,8 +11,6 @@ from tunesmith.verbs.environment import prepare
 if TYPE_CHECKING:
     from tunesmith.runs import Run
 
-LANGUAGES = ("en", "zh")
-
 
 def report(
     run: str | Path | Run,
@@ -57,6 +55,8 @@ def report(
 
 def check_lang(lang: str) -> None:
     """Raise BadOption for a language that pages are not written in."""
+    from tunesmith.health.words import LANGUAGES
+
     if lang not in LANGUAGES:
         raise BadOption(f"pages are written in {' and '.join(LANGUAGES)}; found {lang!r}.")
 

@@ -181,5 +181,7 @@ def _facts(started: Started, pretrained: Pretrained | None) -> dict[str, Any]:
 
     seconds: from reading the data on; of processes that were interrupted, what they spent in training.
     """
-    moved = None if pretrained is None else [asdict(m) for m in pretrained.distances(started.network)]
+    moved = None
+    with suppress(OSError):  # a report alone wants to know it: the run goes on without
+        moved = None if pretrained is None else [asdict(m) for m in pretrained.distances(started.network)]
     return {"seconds": round(time.monotonic() - started.began, 3), "moved": moved}

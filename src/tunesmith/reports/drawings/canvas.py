@@ -104,13 +104,16 @@ def _bare(svg: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     svg = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("xlink:href", "href")
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
-    svg = re.sub(r"\s*\n\s*", " ", themed(svg))
-    return re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", _rounded, svg))
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    return re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", _plain, svg))
 
 
-def _rounded(tag: re.Match[str]) -> str:
-    """An element with places to a hundredth of a pixel; what it says stays as it is."""
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
+def _plain(tag: re.Match[str]) -> str:
+    """An element in the page's colours and letters, places to a hundredth of a pixel.
+
+    What stands between elements stays as it is: a class may be called "#00ff00" or "font-family: x".
+    """
+    told = re.sub(r'^<g id="[^"]*"', "<g", tag[0]).replace("xlink:href", "href")
+    told = re.sub(r"font-family: [^;\"]*;? ?", "", told)
+    told = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", told)
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", themed(told))
