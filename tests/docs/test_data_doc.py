@@ -12,7 +12,7 @@ import pytest
 CASES = (
     "folders", "split-folders", "deep", "text-folders", "csv", "no-header", "paths", "tables-by-split",
     "jsonl", "parquet", "txt", "zip", "npz", "saved", "list", "records", "pandas", "torch",
-    "dict-of-splits", "groups",
+    "dict-of-splits", "groups", "bare-names",
 )  # fmt: skip
 ERRORS = ("no-label", "fields", "nothing-known", "single", "absent")
 
