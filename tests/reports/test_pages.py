@@ -181,7 +181,7 @@ def test_a_comparison_leaves_out_classes_without_test_examples(some_comparison: 
 def test_a_comparison_shows_what_trained_when(pages: dict[str, str]) -> None:
     section = pages["compare en"].partition('id="plans"')[2].partition("</section>")[0]
     assert section.count("all stages") == 3
-    assert "3e-05" in section
+    assert "3e-5 … 3e-3" in section
 
 
 def test_reasons_in_english_are_marked_as_such_on_a_chinese_page(pages: dict[str, str]) -> None:
