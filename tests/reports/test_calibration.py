@@ -22,7 +22,6 @@ def drawn(seed: int, count: int = 20_000, K: int = 4) -> tuple[np.ndarray, np.nd
 
 
 def test_the_error_is_that_of_torchmetrics(seed: int) -> None:
-    pytest.importorskip("torchmetrics")
     import torch
     from torchmetrics.functional.classification import multiclass_calibration_error
 
