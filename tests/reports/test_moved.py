@@ -112,13 +112,20 @@ def test_a_probe_moves_no_stage(photos: Path, tmp_path: Path) -> None:
     assert [(m["distance"], m["trained"]) for m in run.facts["moved"]] == [(0.0, False)] * 2
 
 
-def test_a_disk_that_does_not_take_the_first_weights_costs_the_distances_alone(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("when", "error"),
+    [
+        ("__init__", OSError(28, "No space left on device")),
+        ("distances", OSError(5, "Input/output error")),
+    ],
+)
+def test_a_disk_that_fails_costs_the_distances_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, error: OSError
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def failing(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(Pretrained, "__init__", full)
+    monkeypatch.setattr(Pretrained, when, failing)
     run = ts.fit(
         photos, model=network(), epochs=1, device="cpu", out=tmp_path / "run", reporter=Silent()
     )  # fmt: skip
@@ -143,18 +150,3 @@ def test_the_first_weights_lay_in_a_buffer_until_training_was_over(tmp_path: Pat
     numbers = (4 * 3 * 9 + 4) + (8 * 4 * 9 + 8)
     assert os.fstat(began._file.fileno()).st_size == 4 * numbers
     began.close()
-
-
-def test_a_disk_that_fails_at_the_end_costs_the_distances_alone(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(*_: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Pretrained, "distances", failing)
-    run = ts.fit(
-        photos, model=network(), epochs=1, device="cpu", out=tmp_path / "run", reporter=Silent()
-    )  # fmt: skip
-    assert run is not None
-    assert run.finished
-    assert run.facts["moved"] is None

@@ -86,7 +86,7 @@ def _data(facts: Facts) -> Iterable[Advice]:
 def _split(facts: Facts) -> Iterable[Advice]:
     """Whether the test split can answer what it is asked, and resembles validation."""
     metric = facts.scores["metric"]
-    valid, test = _score(facts.scores["valid"], metric), _score(facts.scores["test"], metric)
+    valid, test = score_of(facts.scores["valid"], metric), score_of(facts.scores["test"], metric)
     if not metric.endswith("loss") and test.high < valid.value and valid.low > test.value:
         command = "" if facts.data is None else f"tunesmith check {facts.data}"
         told = {"metric": metric, "valid": valid.value, "test": test.value, "command": command}
@@ -207,5 +207,6 @@ def _stages_train(plan: Plan) -> bool:
     return any(any(phase.lrs[:-1]) for phase in plan.phases)
 
 
-def _score(scores: Mapping[str, Any], metric: str) -> Score:
+def score_of(scores: Mapping[str, Any], metric: str) -> Score:
+    """A metric with its interval, of scores as they lie in scores.json."""
     return Score(**scores["metrics"][metric])

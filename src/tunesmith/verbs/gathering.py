@@ -15,7 +15,7 @@ from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
 from tunesmith.health.saving import HEALTH, from_json
 from tunesmith.networks.network import Network
-from tunesmith.reports.advice import Facts, advise
+from tunesmith.reports.advice import Facts, advise, score_of
 from tunesmith.reports.calibration import calibrate
 from tunesmith.reports.chosen import most_confident_mistakes, some_of_each
 from tunesmith.reports.content import Calibration, Content, Moved, Shown
@@ -65,9 +65,9 @@ def gather(run: Run, *, data: Any = None) -> Content:
         replay=run.replay if (run.folder / "replay.json").is_file() else {},
         history=tuple(history),
         scores=scores,
-        test=_score(scores["test"], metric),
+        test=score_of(scores["test"], metric),
         baseline=difference["baseline"],
-        baseline_test=_score(scores["baselines"][difference["baseline"]], metric),
+        baseline_test=score_of(scores["baselines"][difference["baseline"]], metric),
         gap=Score(difference["value"], difference["low"], difference["high"]),
         calibration=calibration,
         mistakes=_mistakes(showing, test, labels),
@@ -219,7 +219,3 @@ def created(run: Run) -> str:
     made = (run.folder / "manifest.json").stat().st_mtime
     said = run.manifest.get("created")
     return str(said or datetime.fromtimestamp(made).astimezone().isoformat("T", "seconds"))
-
-
-def _score(scores: Mapping[str, Any], metric: str) -> Score:
-    return Score(**scores["metrics"][metric])
