@@ -38,6 +38,7 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/replay.py
 	$(BIN)/python bench/hostile.py --jobs 2
 	$(BIN)/python bench/health.py
+	$(BIN)/python bench/sturdy.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

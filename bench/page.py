@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import statistics
@@ -72,9 +73,7 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines += hostile(results["hostile"])
     if "health" in results:
         lines += checked_data(results["health"])
-    path = folder / "kills.txt"
-    if path.exists():
-        lines += ["## Killed and resumed\n", path.read_text(encoding="utf-8")]
+    lines += sturdy(folder)
     for step, section in SECTIONS.items():
         if replay.get(step, {}).get("runs"):
             lines += [*section(replay[step]), _foot(replay[step]), *_failures(replay[step])]
@@ -115,6 +114,49 @@ def checked_data(kept: Mapping[str, Any]) -> list[str]:
             f"{row['flipped among suspected']:,} of {row['flipped']:,} | {found} |"
         )
     return [*lines, "\n`python bench/health.py`\n"]
+
+
+def sturdy(folder: Path) -> list[str]:
+    """The section of what a run survives."""
+    kills, disks = (_lines(folder / f"{name}.jsonl") for name in ("kills", "disks"))
+    said = []
+    if kills:
+        cases = len({str(row["case"]) for row in kills})
+        died, deaths = sum(row["died"] > 0 for row in kills), sum(row["died"] for row in kills)
+        said.append(
+            f"- **Killed**: {len(kills)} runs over {cases} cases (a strategy, pictures or texts, with the store "
+            f"or without), stopped by SIGKILL at a drawn moment: between backward and the optimizer's step, at "
+            f"an fsync or a rename, at a phase change, during evaluation. {died} of them died, some again while "
+            f"they resumed, {deaths} deaths in all. {sum(row['same'] for row in kills)} of {len(kills)} ended "
+            f"with the bits of the run that was left alone. `python bench/sturdy.py kills`"
+        )
+    if disks:
+        names = ", ".join(
+            f"{sum(row['code'] == code for row in disks)} by {errno.errorcode[code]}"
+            for code in sorted({row["code"] for row in disks})
+        )
+        refused = sum(row["became"] == "refused" for row in disks)
+        said.append(
+            f"- **A disk that refuses**: each of the {max(row['of'] for row in disks)} writes of a small run, "
+            f"once ({names}): {refused} times the run ended in one sentence that names the file and the disk's "
+            f"reason, and `resume` went on to the same bits; {len(disks) - refused} times it went on without "
+            f"the store, to the same bits. `python bench/sturdy.py disks`"
+        )
+    if (folder / "flips.json").exists():
+        flips = json.loads((folder / "flips.json").read_text(encoding="utf-8"))
+        fates = "; ".join(f"{what} {count}" for what, count in flips["fates"].items())
+        said.append(
+            f"- **Changed bytes**: {flips['flips']:,} in the files of a finished and of an unfinished run, "
+            f"{flips['silent']} of them read without a word ({fates}). `python bench/sturdy.py flips`"
+        )
+    return ["## What a run survives\n", *said, ""] if said else []
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a ledger; none if there is no ledger."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def polarity(results: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tunesmith.data.data import SPLITS
-from tunesmith.health.classes import cramers_v, imbalance, labels_alike, prior_shifts
+from tunesmith.health.classes import chi_squared, cramers_v, imbalance, labels_alike, prior_shifts
 from tunesmith.health.roll import Roll, coded
 
 
@@ -57,6 +57,16 @@ def test_the_statistic_is_the_one_worked_out_by_hand() -> None:
     # Of 200 examples chance alone gives 1 / 199, and no table more than 1 - 1 / 199 (Bergsma 2013).
     corrected = (expected / 200 - 1 / 199) / (1 - 1 / 199)
     assert found.values["effect"] == pytest.approx(np.sqrt(corrected))
+
+
+def test_the_statistic_and_its_chance_are_those_of_scipy() -> None:
+    from scipy.stats import chi2_contingency  # type: ignore[import-untyped]
+
+    random = np.random.default_rng(0)
+    for classes in (2, 3, 77):
+        pair = random.integers(5, 60, (classes, 2))
+        expected = chi2_contingency(pair, correction=False)
+        assert chi_squared(pair) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
 
 
 def test_shares_that_differ_by_chance_or_by_little_are_not_named() -> None:

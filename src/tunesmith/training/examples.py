@@ -255,6 +255,5 @@ def content_keys(dataset: Any, known: dict[str, bytes] | None = None) -> list[by
 def decoder() -> str:
     """What decodes and resizes images, and so decides their pixels."""
     import PIL
-    import torchvision
 
-    return f"torchvision {torchvision.__version__}, PIL {PIL.__version__}"
+    return f"torch {torch.__version__}, PIL {PIL.__version__}"
