@@ -85,6 +85,13 @@ def probe_head(
     return Linear(both[:-1], both[-1], float(penalty), 0, True, float(loss))
 
 
+def answers_of(head: Linear, recorded: Recorded, examples: Examples) -> list[np.ndarray]:
+    """What a solved head says of every example: probabilities, float64 [K] each, in flat memory."""
+    starts = range(0, len(examples), ROWS)
+    rows = (np.arange(start, min(start + ROWS, len(examples))) for start in starts)
+    return [own for some in rows for own in head.probabilities(recorded.pooled(examples, some))]
+
+
 def blocks_of(
     recorded: Recorded,
     examples: Examples,

@@ -23,7 +23,7 @@ from tunesmith.training import processes
 from tunesmith.training.feeds import Feed
 from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
-from tunesmith.training.solving import probe_head
+from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.verbs.reporting import Reporter, outcome
 from tunesmith.verbs.started import Started
 from tunesmith.verdicts import sentence
@@ -43,7 +43,7 @@ def probe(started: Started, say: Reporter) -> dict[str, dict[str, Any]]:
         targets = np.asarray(task.targets(data.train, labels))
         solved = probe_head(recorded, examples["train"], targets, len(labels.names), rows=rows)
         found["linear probe"] = {
-            split: list(solved.probabilities(recorded.pooled(examples[split]))) for split in ("valid", "test")
+            split: answers_of(solved, recorded, examples[split]) for split in ("valid", "test")
         }
     return found
 
