@@ -89,8 +89,8 @@ def which_network(found: Mapping[str, Any]) -> list[str]:
     most = found["most"]
     lines = [
         "## Which network\n",
-        f"Balanced accuracy on test photos of the best of nine fits by validation (the head, the last stage or "
-        f"all; three rates), at {found['size']} pixels, {most['train']} training photos at most.\n",
+        f"Balanced accuracy on test photos of the best of nine fits by validation (the head, the last stage "
+        f"or all; three rates), at {found['size']} pixels, {most['train']} training photos at most.\n",
         f"| network | {' | '.join(known)} |",
         "|---|" + "---|" * len(known),
     ]

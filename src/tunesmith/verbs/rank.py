@@ -123,7 +123,7 @@ def rank(
         if late and not ready:
             raise BadOption(
                 f"the time limit of {duration(limit or 0)} does not suffice for one candidate "
-                f"({late[0].reason}); what was computed is kept: ask again with more time, or with fewer --examples."
+                f"({late[0].reason}); what was computed is kept: give it more time, or fewer --examples."
             )
         ranking = ranked(
             ready, data=found.name, examples=len(found.train), groups=probe.groups, failed=failed, seed=seed
