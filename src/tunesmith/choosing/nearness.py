@@ -2,13 +2,13 @@
 
 A network with batch normalisation carries the mean and spread that each of its channels had over the
 pretraining data. "shift" is how far the channels of these examples are from that, in standard deviations, as
-the root mean square over channels and layers: about 0.2 for 64 examples of the pretraining data themselves,
-above 1 where the network is somewhere that it has not been. It needs no pretraining data, no head, and has
-one meaning for all such networks. (Yin et al. 2020, arXiv:1912.08795, invert networks by the same distance.)
+the root mean square over channels and layers. Measured with a MobileNetV2 of ImageNet: 0.3 for photos, 0.6
+to 0.7 for cells under a microscope and for drawings, 1.2 for noise. It needs no pretraining data and no head,
+and means the same for all such networks. (Yin et al. 2020, arXiv:1912.08795, invert networks by it.)
 
 Without batch normalisation, "confidence" is told where there is a source head: the mean probability of its
-likeliest class (Hendrycks & Gimpel 2017, arXiv:1610.02136), 0.7 to 0.9 for most networks at home. It depends
-on how sure a network is by habit: compare it between data sets, not between networks.
+likeliest class (Hendrycks & Gimpel 2017, arXiv:1610.02136). It depends on how sure a network is by habit:
+compare it between data sets, not between networks.
 """
 
 from __future__ import annotations

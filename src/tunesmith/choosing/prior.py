@@ -1,8 +1,8 @@
 """What is expected of a network before it has seen the data: its size, its pretraining, earlier data sets.
 
-On public benchmarks a list of networks by their mean rank on other data sets beats most scores that look at
-the data (methods differ; so do the lists). Such a list is kept in static_ranks.json, by the network's origin,
-and used where it knows every candidate; bench/truth.py measures it.
+On public tables of fine-tuned accuracy a list of networks by their mean rank on the other data sets beats
+most scores that look at the data. Such a list is kept in static_ranks.json, by the network's origin, and used
+where it knows every candidate; bench/truth.py measures it.
 """
 
 from __future__ import annotations

@@ -37,10 +37,13 @@ def candidates(
     Raises BadOption if there is none.
     """
     if models is not None and models != LOCAL:
-        listed = models.split(",") if isinstance(models, str) else models
-        named = [listed] if not isinstance(listed, Sequence) else list(listed)
-        kept = [m.strip() if isinstance(m, str) else m for m in named]
-        found = [m for i, m in enumerate(kept) if m and not _among(m, kept[:i])]
+        given: Sequence[str | Network]
+        if isinstance(models, str):
+            given = models.split(",")
+        else:
+            given = models if isinstance(models, Sequence) else [models]
+        named = [model.strip() if isinstance(model, str) else model for model in given]
+        found = [model for i, model in enumerate(named) if model and not _among(model, named[:i])]
         if not found:
             raise BadOption(f"models names the candidates, separated by commas, or is {LOCAL}; found none.")
         return found

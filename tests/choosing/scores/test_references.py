@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from tunesmith.choosing.scores import SCORES
 from tunesmith.choosing.scores.gbc import distances, gbc
-from tunesmith.choosing.scores.h_score import h_score, h_score_shrunk
+from tunesmith.choosing.scores.h_score import h_score, h_score_shrunk, shrinkage_of
 from tunesmith.choosing.scores.knn import knn, neighbours
 from tunesmith.choosing.scores.leep import leep
 from tunesmith.choosing.scores.logme import best_evidence, evidence, logme, spectral
@@ -215,6 +215,9 @@ class TestOthers:
         X = scaled(features)
         means = np.stack([X[y == k].mean(0) for k in range(4)])[y]
         theirs = LedoitWolf(assume_centered=True).fit(X)
+        Z, eigenvalues = spectrum(features)
+        assert shrinkage_of(Z, eigenvalues / N) == pytest.approx(theirs.shrinkage_, rel=CLOSE)
+        assert 0.01 < theirs.shrinkage_ < 0.99  # or the test would be blind
         between = (1 - theirs.shrinkage_) * means.T @ means / N
         assert h_score_shrunk(features, y) == pytest.approx(
             np.trace(np.linalg.inv(theirs.covariance_) @ between), rel=CLOSE
