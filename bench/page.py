@@ -73,11 +73,53 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines += hostile(results["hostile"])
     if "health" in results:
         lines += checked_data(results["health"])
+    if results.get("truth", {}).get("truth"):
+        lines += which_network(results["truth"])
     lines += sturdy(folder)
     for step, section in SECTIONS.items():
         if replay.get(step, {}).get("runs"):
             lines += [*section(replay[step]), _foot(replay[step]), *_failures(replay[step])]
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def which_network(found: Mapping[str, Any]) -> list[str]:
+    """The section of rankers beside the table of truth."""
+    known, judged = found["truth"], found["rankers"]
+    networks = list(next(iter(known.values())))
+    most = found["most"]
+    lines = [
+        "## Which network\n",
+        f"Balanced accuracy on test photos of the best of nine fits by validation (the head, the last stage "
+        f"or all; three rates), at {found['size']} pixels, {most['train']} training photos at most.\n",
+        f"| network | {' | '.join(known)} |",
+        "|---|" + "---|" * len(known),
+    ]
+    for network in networks:
+        cells = []
+        for scores in known.values():
+            best = scores[network] == max(scores.values())
+            cells.append(f"**{scores[network]:.3f}**" if best else f"{scores[network]:.3f}")
+        lines.append(f"| {network} | {' | '.join(cells)} |")
+    lines += [
+        "\nRegret: points lost by taking a ranker's first network, the mean over data sets; weighted tau: "
+        "agreement with the whole order. Intervals of 95 % by drawing data sets again; the last column is "
+        "paired, and below 0 the ranker loses less than chance.\n",
+        "| ranker | regret | weighted tau | regret less that of random choice |",
+        "|---|---|---|---|",
+    ]
+    for name, row in sorted(judged.items(), key=lambda item: item[1]["regret"]["value"]):
+        gap = row["against"].get("random")
+        cells = [_points(row["regret"]), _points(row["tau"], 2), "" if gap is None else _points(gap)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    gap = judged["default ranker"]["against"].get("static list of the other data sets")
+    if gap is not None:
+        lines.append(f"\nThe default ranker's regret less that of the static list: {_points(gap)} points.")
+    lines.append(f"\n`{found['command']}`\n")
+    return lines
+
+
+def _points(score: Mapping[str, float], digits: int = 1) -> str:
+    return f"{score['value']:.{digits}f} [{score['low']:.{digits}f}, {score['high']:.{digits}f}]"
 
 
 def hostile(found: dict[str, Any]) -> list[str]:

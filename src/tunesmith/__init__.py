@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tunesmith.verbs.looking import models as models
     from tunesmith.verbs.looking import stages as stages
     from tunesmith.verbs.predict import predict as predict
+    from tunesmith.verbs.rank import rank as rank
     from tunesmith.verbs.report import report as report
     from tunesmith.verbs.resume import resume as resume
 
@@ -60,6 +61,7 @@ _HOMES = {
     "models": "tunesmith.verbs.looking",
     "network": "tunesmith.sources.module",
     "predict": "tunesmith.verbs.predict",
+    "rank": "tunesmith.verbs.rank",
     "read": "tunesmith.data.read",
     "report": "tunesmith.verbs.report",
     "resume": "tunesmith.verbs.resume",

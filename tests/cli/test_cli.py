@@ -116,7 +116,7 @@ def test_every_option_is_explained(name: str) -> None:
 
 
 def test_every_verb_is_a_command_and_the_rest_are_lists() -> None:
-    assert set(commands()) - set(verbs()) == {"tasks", "strategies", "sources"}
+    assert set(commands()) - set(verbs()) == {"tasks", "strategies", "scores", "sources"}
 
 
 # Help
@@ -174,13 +174,14 @@ def test_the_help_answers_at_once() -> None:
     assert best("-m", "tunesmith", "--help") - best("-c", "pass") < 0.5
 
 
-@pytest.mark.parametrize("name", ["tasks", "strategies", "sources"])
+@pytest.mark.parametrize("name", ["tasks", "strategies", "scores", "sources"])
 def test_a_list_names_every_member_and_says_what_it_is(name: str, tunesmith: Tunesmith) -> None:
+    from tunesmith.choosing.scores import SCORES
     from tunesmith.sources import SOURCES
     from tunesmith.strategies import STRATEGIES
     from tunesmith.tasks import TASKS
 
-    registry = {"tasks": TASKS, "strategies": STRATEGIES, "sources": SOURCES}[name]
+    registry = {"tasks": TASKS, "strategies": STRATEGIES, "scores": SCORES, "sources": SOURCES}[name]
     lines = tunesmith(name).out.splitlines()
     assert [line.split()[0] for line in lines] == registry.names()
     assert all(len(line.split()) > 3 for line in lines)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "snippets.md")
-LISTINGS = {"tasks", "strategies", "sources"}
+PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "rank.md", "snippets.md")
+LISTINGS = {"tasks", "strategies", "scores", "sources"}
 COMMANDS = (
-    *("fit", "resume", "check", "evaluate", "predict", "report", "compare"),
+    *("fit", "resume", "check", "rank", "evaluate", "predict", "report", "compare"),
     *("stages", "plan", "models", "store", "demo"),
 )
 
@@ -80,7 +80,7 @@ def test_the_page_gives_the_defaults_of_the_code(cli: dict[str, str], name: str)
 
 def test_the_page_has_every_command_and_no_other(cli: dict[str, str]) -> None:
     assert set(commands()) == {*COMMANDS, *LISTINGS}
-    assert set(cli) == {*COMMANDS, "tasks, strategies and sources"}
+    assert set(cli) == {*COMMANDS, "tasks, strategies, scores and sources"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

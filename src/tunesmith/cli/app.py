@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunesmith.choosing.scores import SCORES
 from tunesmith.cli.options import Grouped, Shown, as_command
 from tunesmith.errors import BadOption
 from tunesmith.registry import Registry
@@ -25,6 +26,7 @@ from tunesmith.verbs.evaluate import evaluate
 from tunesmith.verbs.fit import fit
 from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
+from tunesmith.verbs.rank import rank
 from tunesmith.verbs.report import report
 from tunesmith.verbs.resume import resume
 from tunesmith.verbs.storing import ASKED, store
@@ -35,6 +37,7 @@ EXAMPLES = """
 Examples:
   tunesmith fit photos/ --model timm/mobilenetv2_100 --strategy gradual
   tunesmith check photos/
+  tunesmith rank photos/
   tunesmith fit reviews.csv --target label --model hf/bert-base-uncased
   tunesmith predict runs/latest new.jpg another.jpg
   tunesmith evaluate runs/latest test/
@@ -98,6 +101,18 @@ def _check(*, json: bool = False, **options: Any) -> None:
         typer.echo(to_json(health))
         return
     draw(health, page=options.get("page"))
+
+
+def _rank(*, json: bool = False, **options: Any) -> None:
+    from tunesmith.cli.drawing import reporter_for
+    from tunesmith.cli.ranking import draw
+
+    with reporter_for(quiet=json, as_json=False) as reporter:
+        ranking = rank(**options, reporter=reporter)
+    if json:
+        typer.echo(ranking.to_json())
+        return
+    draw(ranking)
 
 
 def _predict(*, run: str, items: list[str] | None = None, output: str | None = None, **options: Any) -> None:
@@ -333,6 +348,7 @@ _add(
 )
 _add(resume, _reported(resume), "runs/latest", arguments=("run",), quiet=QUIET, json=LINES)
 _add(check, _check, "photos/ --model timm/mobilenetv2_100 --page health.html", arguments=("data",), json=ONE)
+_add(rank, _rank, "photos/ --models timm/resnet50,timm/mobilenetv2_100", arguments=("data",), json=ONE)
 _add(evaluate, _evaluate, "runs/latest test/", arguments=("run", "data"), json=ONE)
 _add(
     predict,
@@ -399,4 +415,5 @@ def _summaries(registry: Registry) -> list[tuple[str, str]]:
 
 _listing("tasks", "The tasks that can be learned.", lambda: _summaries(TASKS))
 _listing("strategies", "The strategies: which stages train when.", lambda: _summaries(STRATEGIES))
+_listing("scores", "The scores that a ranking shows.", lambda: _summaries(SCORES))
 _listing("sources", "The sources of networks.", lambda: _summaries(SOURCES))

@@ -49,6 +49,7 @@ def assemble(
             ) from error
 
     paths = list(head)
+    replaced = None
     if want.head == "pretrained":
         paths = keep_head(module, paths, want.outputs)
     elif not ready_head or want.head != "linear":
@@ -57,6 +58,7 @@ def assemble(
                 f"{origin} ends in {' and '.join(paths)}, which is no single linear layer, so head "
                 f"{want.head!r} cannot take its place; use head 'linear'."
             )
+        replaced = module.get_submodule(paths[0])
         new_head(module, paths[0], want.head, want.outputs, dropout=want.dropout, call=call)
     module.eval()
     if parts is not None:
@@ -75,6 +77,7 @@ def assemble(
         family(module, preprocess.takes),
         missing,
         loaded,
+        source_head=replaced if isinstance(replaced, nn.Linear) else None,
     )
     return untied(network) if want.untie and ties else network
 

@@ -72,6 +72,7 @@ class Network:
     missing: weights that started random although a checkpoint was given.
     loaded: what was found while loading, in words.
     example: input for one forward pass, where `preprocess` cannot make one.
+    source_head: the linear layer that a new head took the place of; its answers are the pretraining's.
     """
 
     module: nn.Module
@@ -85,6 +86,7 @@ class Network:
     missing: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
     example: Any = None
+    source_head: nn.Linear | None = field(default=None, repr=False)
     _owner: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def network(
 def with_head(given: Network, want: Want) -> Network:
     """A network with the head that a task wants instead of the one that it came with."""
     paths = [path for path in given.head.modules if _weighted(given.module, path)]
-    return assemble(
+    made = assemble(
         given.module,
         want,
         head=paths,
@@ -76,6 +76,8 @@ def with_head(given: Network, want: Want) -> Network:
         missing=given.missing,
         loaded=given.loaded,
     )
+    # A head that was itself put in another one's place has learned nothing yet.
+    return made if given.source_head is None else replace(made, source_head=given.source_head)
 
 
 def rebuild(

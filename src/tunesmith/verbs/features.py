@@ -21,7 +21,7 @@ def features_of(
 
     What a fit computed with the same network, image size and engine is read; the rest is computed and kept.
     """
-    recorded = _recorded(network, store, examples, say, engine=engine)
+    recorded = recorded_of(network, store, examples, say, engine=engine)
     try:
         found = {}
         for split, own in examples.items():
@@ -35,13 +35,25 @@ def features_of(
         recorded.close()
 
 
-def _recorded(
-    network: Network, store: Store, examples: Mapping[str, Examples], say: Reporter, *, engine: str
+def recorded_of(
+    network: Network,
+    store: Store,
+    examples: Mapping[str, Examples],
+    say: Reporter,
+    *,
+    engine: str,
+    count: int | None = None,
 ) -> Recorded:
+    """The records of a network of which nothing trains; close them.
+
+    count: how many examples there are in all, which decides whether an engine is worth its building; None:
+    those of `examples`. Where nothing of the network can be stored, its features are computed and not kept.
+    """
     train = examples["train"]
     if not train.storable:
         return Recorded(network, store, {}, train, unchecked=True)
-    work = sum(stage.macs for stage in network.stages) * sum(len(own) for own in examples.values())
+    count = sum(len(own) for own in examples.values()) if count is None else count
+    work = sum(stage.macs for stage in network.stages) * count
     try:
         recorded = Recorded(network, store, {}, train, engine=engine, work=work)
         recorded.audit(train)

@@ -80,7 +80,8 @@ def fit(
     Returns the Run, or None with dry_run.
 
     data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
-    model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, or a Network.
+    model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, a Network, or auto: the
+        best of a ranking.
     task: what to learn; found from the data when not named.
     strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
     epochs: passes over the training split, over all phases.
@@ -138,6 +139,10 @@ def fit(
     limit = seconds(time_limit)
     seconds(checkpoint_every)
     prepare(offline=offline)
+    if model == "auto":
+        from tunesmith.verbs.finals import best_ranked
+
+        asked["model"], limit = best_ranked(asked, limit, reporter)
     from tunesmith.data.cache import cache_folder
     from tunesmith.files import disk_failures
     from tunesmith.verbs.carrying_out import begin, carry_out

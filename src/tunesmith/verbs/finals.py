@@ -1,0 +1,107 @@
+"""From a ranking to a run: a short one of each that may be the best, or a fit of the first."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tunesmith.choosing.ranking import Ranking, Row
+from tunesmith.choosing.which_network import finalists
+from tunesmith.errors import TunesmithError
+from tunesmith.verbs.reporting import Reporter, Silent
+
+if TYPE_CHECKING:
+    from tunesmith.networks.network import Network
+
+EPOCHS: Final = 3
+SHARED: Final = (  # options that a ranking and a fit have in common
+    "data", "task", "item", "target", "split", "group", "weight", "columns", "valid_size", "test_size",
+    "skip_bad", "image_size", "max_length", "engine", "store_limit", "device", "seed", "offline",
+)  # fmt: skip
+
+
+def best_ranked(
+    asked: Mapping[str, Any], limit: float | None, reporter: Reporter | None
+) -> tuple[str, float | None]:
+    """The first network of a ranking by a fit's own options, and what is left of its time limit.
+
+    A ranking may take a third of the time. It is said, as a fit says what it understood of the data.
+    """
+    from tunesmith.verbs.carrying_out import speaker
+    from tunesmith.verbs.rank import rank
+
+    began = time.monotonic()
+    share = None if limit is None else limit / 3
+    ranking = rank(**{name: asked[name] for name in SHARED}, time_limit=share, reporter=reporter)
+    say = speaker(reporter)
+    for line in str(ranking).splitlines():
+        say.say(line)
+    left = None if limit is None else max(limit - (time.monotonic() - began), 1.0)
+    return ranking.best.model, left
+
+
+def with_finals(
+    ranking: Ranking,
+    chosen: Sequence[str | Network],
+    asked: Mapping[str, Any],
+    say: Reporter,
+    left: Callable[[], float],
+) -> Ranking:
+    """The ranking with its finalists in the order of a real run: the head and the last stage, 3 epochs.
+
+    Everything below the last stage is replayed from the store. One finalist needs no run; one whose run
+    fails, or does not fit into the time that is left, keeps its place behind those that ran.
+    """
+    rows = finalists(ranking)
+    if len(rows) < 2:
+        return ranking
+    models = {model if isinstance(model, str) else model.origin: model for model in chosen}
+    found: dict[str, float] = {}
+    for i, row in enumerate(rows):
+        share = left() / (len(rows) - i)
+        if share <= 0:
+            say.warn(f"no short run of {row.model}: the time limit had passed")
+            continue
+        with say.work(f"a short run of {row.model}", 0):
+            try:
+                found[row.origin] = _run(models[row.model], asked, share)
+            except TunesmithError as error:
+                say.warn(f"no short run of {row.model}: {error}")
+    return reordered(ranking, found)
+
+
+def reordered(ranking: Ranking, found: Mapping[str, float]) -> Ranking:
+    """The rows that ran first, by what they reached; then the others as they were.
+
+    found: validation score by origin.
+    """
+    ran = [replace(row, finals=found[row.origin]) for row in ranking.rows if row.origin in found]
+    ran.sort(key=lambda row: (-(row.finals or 0.0), row.place))
+    rest: list[Row] = [row for row in ranking.rows if row.origin not in found]
+    return replace(ranking, rows=tuple(replace(row, place=i) for i, row in enumerate([*ran, *rest], 1)))
+
+
+def _run(model: str | Network, asked: Mapping[str, Any], share: float) -> float:
+    """The best validation score of a short fit, whose folder is thrown away."""
+    import copy
+
+    from tunesmith.verbs.fit import fit
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = fit(
+            **{name: asked[name] for name in SHARED},
+            model=copy.deepcopy(model),
+            strategy="top",
+            unfreeze=1,
+            epochs=EPOCHS,
+            time_limit=None if share == float("inf") else share,
+            out=Path(folder) / "run",
+            reporter=Silent(),
+        )
+        assert run is not None
+        metric = run.scores["metric"]
+        return max(float(row[metric]) for row in run.history)
