@@ -95,7 +95,7 @@ def shares(train: list[int], test: list[int]) -> Roll:
 
 @pytest.mark.parametrize(("classes", "count"), [(500, 6_000), (100, 6_000), (20, 600)])
 def test_many_classes_without_a_shift_are_not_named(seed: int, classes: int, count: int) -> None:
-    from scipy.stats import chi2_contingency  # type: ignore[import-untyped]
+    from scipy.stats import chi2_contingency
 
     random = np.random.default_rng(seed)
     plain = []
