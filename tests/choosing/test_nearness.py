@@ -11,7 +11,6 @@ import tunesmith as ts
 from tunesmith.choosing.nearness import (
     confidence,
     normalised,
-    sample_size,
     shift,
     source_posteriors,
 )
@@ -118,7 +117,3 @@ def test_a_source_head_answers_from_pooled_features_as_the_network_did(pretraine
 def test_confidence_is_the_mean_of_the_largest_posteriors() -> None:
     found = confidence(np.array([[0.5, 0.5], [0.9, 0.1]]))
     assert (found.statistic, found.value, found.examples) == ("confidence", 0.7, 2)
-
-
-def test_a_twentieth_of_the_examples_runs_again_but_never_many() -> None:
-    assert [sample_size(n) for n in (8, 100, 640, 2000)] == [8, 16, 32, 64]

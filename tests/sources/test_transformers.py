@@ -332,7 +332,8 @@ def test_a_hub_that_does_not_answer_is_named_within_seconds(
 @pytest.fixture
 def cache(tmp_path: Path, tiny_text: MakeText, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A hub cache with a whole BERT, and a model of which only the config was fetched."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for module in ("constants", "utils._cache_manager"):  # the second one copies it when it is imported
+        monkeypatch.setattr(f"huggingface_hub.{module}.HF_HUB_CACHE", str(tmp_path))
     for name, files in (("org--whole", "*"), ("org--config", "config.json")):
         repository = tmp_path / f"models--{name}"
         (repository / "refs").mkdir(parents=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from tunesmith.choosing.evidence import evidence_of, other_scores
-from tunesmith.choosing.nearness import Nearness, confidence, sample_size, shift, source_posteriors
+from tunesmith.choosing.nearness import EXAMPLES, Nearness, confidence, shift, source_posteriors
 from tunesmith.choosing.prior import RANDOM, pretraining_examples
 from tunesmith.choosing.which_network import Candidate
 from tunesmith.errors import TunesmithError
@@ -30,6 +30,7 @@ from tunesmith.verbs.options import duration
 from tunesmith.verbs.reporting import Reporter
 
 FEWEST: Final = 5  # examples of a class that a probe should see
+MANY: Final = 800  # examples from which nearness takes as many as it would
 PILOT: Final = 32  # examples after which the time of all is foretold, where it is limited
 
 
@@ -150,7 +151,8 @@ def _fill(
 def _nearness(recorded: Recorded, examples: Examples, posteriors: np.ndarray | None) -> Nearness | None:
     """The shift of channels, computed once and kept; else the source head's confidence, if there is one."""
     if examples.lengths is None and examples.storable:
-        count = sample_size(len(examples))
+        # They run by the live network, which takes several times as long as an engine: few where all are few.
+        count = min(EXAMPLES if len(examples) >= MANY else EXAMPLES // 2, len(examples))
         rows = np.arange(count) * len(examples) // count
         asked = record_key(b"".join(examples.keys[row] for row in rows), b"shift")
         with recorded.solved("nearness, first form") as shelf:
