@@ -83,6 +83,12 @@ def test_the_same_command_decides_and_ends_the_same(few: ts.Run, photos: Path, t
     assert outcome(other.folder) != outcome(few.folder)  # or the digest is blind
 
 
+def test_the_report_shows_the_rungs(few: ts.Run) -> None:
+    page = few.report(out=few.folder / "report.html").read_text(encoding="utf-8")
+    assert "How far it climbed" in page
+    assert "the ladder begins here" in page
+
+
 def test_every_rung_is_said(
     tunesmith: Callable[..., Answer], photos: Path, tmp_path: Path, ladder: Path
 ) -> None:
