@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from tunesmith.choosing.folds import fold_of
 from tunesmith.choosing.pilot import Pilot, pilot
 from tunesmith.choosing.which_stages import StageEvidence, evidence, probed, said, steepest_block
 from tunesmith.data.data import Data
+from tunesmith.errors import BadData
 from tunesmith.networks.cuts import find_cut
 from tunesmith.networks.network import Network, digest
 from tunesmith.store import Store
@@ -124,6 +126,19 @@ class TestProbe:
         shuffled, _ = probed(features, random.permutation(targets), 2)
         assert shuffled < 0.7
 
+    def test_a_group_that_was_seen_does_not_vouch_for_the_rest_of_it(self, seed: int) -> None:
+        """Eight pictures of each of twenty patients, whose labels were tossed: nothing can be learned."""
+        random = np.random.default_rng(seed)
+        groups, labels = np.repeat(np.arange(20), 8), np.repeat(np.arange(20) % 2, 8)
+        features = random.normal(size=(20, 30))[groups] + 0.01 * random.normal(size=(160, 30))
+        folds = fold_of(labels, groups, seed=seed)
+        assert probed(features, labels, 2)[0] > 0.95
+        assert probed(features, labels, 2, folds=folds)[0] < 0.8
+
+    def test_constant_features_say_as_much_as_the_largest_class(self) -> None:
+        targets = np.array([0] * 30 + [1] * 10)
+        assert probed(np.ones((40, 6)), targets, 2)[0] == 0.75
+
     def test_it_is_the_accuracy_of_refits_without_each_example(self, seed: int) -> None:
         """Refitted thirty times with numpy, standardised once, the intercept not punished."""
         from tunesmith.training.heads import LAMBDAS
@@ -181,6 +196,17 @@ class TestEvidence:
         assert again.computed == 0
         assert [r.probe for r in first] == [r.probe for r in second]
         assert [r.gradient for r in first] == [r.gradient for r in second]
+
+    def test_features_that_are_not_finite_are_refused(
+        self, linear: Make, task: Task, pictures: Callable[..., Data], tmp_path: Path
+    ) -> None:
+        net, data = linear(), pictures("near", 40, 16)
+        own, labels = Examples(data.train, net.preprocess), task.labels(data)
+        recorded = Recorded(net, Store(tmp_path / "store"), {}, own, engine="eager")
+        recorded.fill(own)
+        recorded.pooled = lambda *_, **__: np.full((40, 8), np.nan)  # type: ignore[method-assign]
+        with pytest.raises(BadData, match=r"stage a of Linear@.* puts out NaN or infinity for 40 of 40"):
+            evidence(net, task, labels, recorded, own, np.zeros(40, int))
 
     def test_parameters_and_work_are_those_of_the_stage(self, gathered: Callable[[str], Any]) -> None:
         found, _ = gathered("near")

@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from tunesmith.choosing.folds import fold_of, ridge_answers
 from tunesmith.choosing.pilot import Pilot, pilot
-from tunesmith.errors import BadPlan
+from tunesmith.errors import BadData, BadPlan
 from tunesmith.networks.network import Network
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
@@ -63,22 +64,34 @@ def evidence(
     examples: Examples,
     targets: np.ndarray,
     *,
+    groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> tuple[StageEvidence, ...]:
     """A row per stage, input first, and one for the head.
 
     recorded: holds pooled features of the network; what is missing of the probed rows is computed.
     examples, targets: of the training split, targets class indices [N].
+    groups: [N], what belongs together; a probe is then asked about groups that it has not seen, in five
+        folds, instead of leaving one example out.
+    Raises BadData for features that are not finite.
     It costs one forward pass of at most 2,000 examples, less what is stored, and forward and backward of
     64. Seconds are measured, so they differ from run to run; nothing else does.
     """
     rows = probed_rows(len(examples), seed)
     K = len(labels.names)
     recorded.fill(examples, rows)
+    folds = None if groups is None else fold_of(targets[rows], groups[rows], seed=seed)
     probes: list[tuple[float | None, float | None]] = []
     for stage in range(len(network.stages)):
         features = recorded.pooled(examples, rows, stage=stage)
-        probes.append(probed(features, targets[rows], K) if features.shape[1] else (None, None))
+        if not np.isfinite(features).all():
+            raise BadData(
+                f"stage {network.stages[stage].name} of {network.origin} puts out NaN or infinity for "
+                f"{int((~np.isfinite(features)).any(1).sum()):,} of {len(rows):,} training examples, so "
+                f"nothing can be said of it; look at these inputs, or take other weights."
+            )
+        there = features.shape[1] > 0
+        probes.append(probed(features, targets[rows], K, folds=folds) if there else (None, None))
     measured = piloted(network, task, labels, recorded, examples, targets, seed=seed)
     return tuple(_rows(network, [*probes, (None, None)], measured, len(examples)))
 
@@ -110,12 +123,17 @@ def probed_rows(count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(count)[:PROBED])
 
 
-def probed(features: np.ndarray, targets: np.ndarray, classes: int) -> tuple[float, float]:
+def probed(
+    features: np.ndarray, targets: np.ndarray, classes: int, *, folds: np.ndarray | None = None
+) -> tuple[float, float]:
     """Accuracy of a ridge head that has not seen the example it answers, and its standard error.
 
     features: [N, D]. targets: [N]. The penalty has the least squared error, each example left out in turn
     in closed form (Allen 1974; compare `training.heads.ridge`).
+    folds: [N], to answer each fold by a head of the others instead.
     """
+    if folds is not None:
+        return _accuracy(np.stack(ridge_answers(features, targets, folds, classes)), targets)
     N = len(features)
     X = features.astype(np.float64)
     spread = X.std(0)
@@ -125,8 +143,7 @@ def probed(features: np.ndarray, targets: np.ndarray, classes: int) -> tuple[flo
     Z, values, _ = decomposed((X - X.mean(0)) / scale)
     answers = [left_out(Z, values, Y, N * penalty) for penalty in LAMBDAS]
     best = min(answers, key=lambda answer: float(((Y - answer) ** 2).mean()))
-    right = float(((best + shares).argmax(1) == targets).mean())
-    return right, math.sqrt(right * (1 - right) / N)
+    return _accuracy(best + shares, targets)
 
 
 def steepest_block(found: Sequence[StageEvidence]) -> list[int]:
@@ -204,3 +221,8 @@ def _rows(
         )
         for i, part in enumerate(network.parts)
     ]
+
+
+def _accuracy(answers: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    right = float((answers.argmax(1) == targets).mean())
+    return right, math.sqrt(right * (1 - right) / len(targets))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.choosing.which_stages import StageEvidence, evidence, said, steepest_block
+from tunesmith.choosing.which_stages import StageEvidence, evidence, probed_rows, said, steepest_block
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
 from tunesmith.tasks.task import Labels, Task
@@ -79,8 +79,17 @@ def gathered(
     """The evidence on a training split; the network is left as it is."""
     recorded = recorded_of(network, store, {"train": train}, say, engine=asked["engine"])
     try:
+        rows = probed_rows(len(train), asked["seed"])
+        missing = recorded.missing(train, rows)
+        if missing:
+            with say.work("features of train", missing) as done:
+                recorded.fill(train, rows, progress=done)
         with say.work("evidence per stage: a probe of each, and a pilot", 0):
-            found = evidence(network, task, labels, recorded, train, targets, seed=asked["seed"])
+            grouped = "group" in train.dataset.column_names
+            groups = np.asarray(train.dataset["group"][:]) if grouped else None
+            found = evidence(
+                network, task, labels, recorded, train, targets, groups=groups, seed=asked["seed"]
+            )
     finally:
         recorded.close()
     told = said(found, max(labels.counts) / sum(labels.counts))
