@@ -169,6 +169,16 @@ def test_one_group_to_learn_from_leaves_it_to_validation(
     assert ts.Run.open(tmp_path / "run").plan.phases[1].must_gain
 
 
+def test_a_time_limit_below_one_pass_leaves_the_head(photos: Path, tmp_path: Path) -> None:
+    run = ts.fit(
+        str(photos), strategy="auto", time_limit=0.001, out=tmp_path / "run", reporter=Silent(), **OPTIONS
+    )
+    assert run is not None
+    assert [rung["why"] for rung in run.ladder][:2] == ["first", "too_long"]
+    assert {rung["why"] for rung in run.ladder[2:]} <= {"not_reached"}
+    assert [phase.name for phase in run.plan.phases] == ["head"]
+
+
 def test_rungs_that_are_no_numbers_are_refused(tunesmith: Callable[..., Answer], photos: Path) -> None:
     answer = tunesmith("fit", photos, *TINY, "--strategy", "auto", "--unfreeze", "layer4")
     assert answer.code == 2

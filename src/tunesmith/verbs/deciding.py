@@ -155,7 +155,8 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
         return Decision(plan, tuple(rungs), time.monotonic() - began)
     rungs = _out_of_fold(asked, plan, begun, say, folds, costs)
     decided = ladder.cut_down(plan, rungs)
-    notes = tuple(rung_line(rung) for rung in rungs)
+    # A plan says nothing of seconds: the same command makes the same plan.
+    notes = tuple(rung_line(replace(rung, seconds=None)) for rung in rungs)
     return Decision(replace(decided, notes=(*plan.notes, *notes)), tuple(rungs), time.monotonic() - began)
 
 
