@@ -203,6 +203,8 @@ class Training:
 
     def keep_best(self, why: str) -> bool:
         """End here, with the weights of the best validation; False if there was none yet."""
+        if self.taken and not self.best:  # on a rung that was not validated yet
+            self.best, self.progress.best = self.taken, self.progress.taken
         if self.best:
             self._load(self.best)
             self.progress.ended = why
@@ -237,12 +239,12 @@ class Training:
         frozen.apply(network, phase, batch_norm=self._batch_norm())
         if network.preprocess.takes == "image":
             lay_out(network.module, phase, self._few)
-        before = frozen.fingerprints(network, phase)
         self._complete_best()
         if begins:
             self.taken, progress.taken = self.best, progress.best
             self.best, progress.best = {}, None
             self._load(self.taken)
+        before = frozen.fingerprints(network, phase)
         try:
             with only_cls(network.module, block) if block else nullcontext():
                 stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
