@@ -189,9 +189,9 @@ def test_a_rung_gets_as_many_whole_epochs_as_fit_the_time_limit() -> None:
 
 @pytest.mark.parametrize(
     ("work", "expected"),
-    [([50, 30, 15, 5], [1, 3, 4]), ([97, 1, 1, 1], [4]), ([25, 25, 25, 25], [1, 4]), ([0, 0, 0], [1, 3])],
+    [([50, 30, 15, 5], [2, 3, 4]), ([97, 1, 1, 1], [4]), ([25, 25, 25, 25], [1, 4]), ([0, 0, 0], [1, 3])],
 )
-def test_the_rungs_hold_a_twentieth_a_quarter_and_all_of_the_work(
+def test_the_rungs_hold_a_twelfth_a_quarter_and_all_of_the_work(
     work: list[int], expected: list[int], linear: Make
 ) -> None:
     net = linear()
