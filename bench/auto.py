@@ -50,6 +50,7 @@ SETS: Mapping[str, tuple[str, str]] = {
     "banking": ("texts", "banking77"),
     "spam": ("texts", "sms-spam"),
 }
+COLUMNS = {"sms-spam": "label,text"}  # of a table without a header
 # Options of our other strategies, and how many epochs the run takes that shows how long one lasts.
 OTHERS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "linear probe": (("--strategy", "linear_probe"), 1),
@@ -195,7 +196,9 @@ def laid_out(kind: str, source: str) -> Path:
         return target
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    data = read(str(DATA / source), takes="image" if kind == "photos" else "text")
+    data = read(
+        str(DATA / source), takes="image" if kind == "photos" else "text", columns=COLUMNS.get(source)
+    )
     rows = []
     for split, dataset in data.splits.items():
         labels = np.asarray(dataset["label"][:])
