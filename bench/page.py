@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+import auto_table
+
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TRAIN, VALID = 7464, 1600  # sentences
 
@@ -69,6 +71,7 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines.append("\n`python bench/spine.py clothing`\n")
     if any(n.startswith("polarity") for n in results):
         lines += polarity(results)
+    lines += auto_table.section(results)
     if "hostile" in results:
         lines += hostile(results["hostile"])
     if "health" in results:

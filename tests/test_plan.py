@@ -270,3 +270,16 @@ def test_other_rates_for_some_stages_leave_the_rest_alone() -> None:
 
 def test_epochs_are_summed_over_phases() -> None:
     assert (PLAN.epochs, PLAN.stages) == (5.5, 2)
+
+
+def test_a_plan_says_which_phases_must_gain_and_reads_it_again() -> None:
+    plan = Plan("auto", (Phase("head", 1, (0.0, 1e-3)), Phase("full", 1, (1e-4, 1e-4), must_gain=True)))
+    assert str(plan).splitlines()[1].endswith("(if it gains)")
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_first_phase_has_nothing_to_gain_on() -> None:
+    with pytest.raises(BadPlan, match="phase 'full' comes first, so there is nothing that it could gain on"):
+        Plan("x", (Phase("full", 1, (1e-4, 1e-4), must_gain=True),))
+    with pytest.raises(BadPlan, match="must_gain is true or false; found 'yes'"):
+        Plan("x", (Phase("full", 1, (1e-4, 1e-4), must_gain="yes"),))  # type: ignore[arg-type]

@@ -44,6 +44,9 @@ class Phase:
     patience: stop the phase after so many validations without gain; None: never.
     solver: None: the optimizer, in steps; "ridge" or "lbfgs": a linear head solved to convergence on stored
         features, epochs not counting. Only for a phase in which the head alone trains.
+    must_gain: a rung of a ladder: it begins where validation was best before it, and what it made is kept
+        only if validation gains more than the gain's standard error; otherwise the plan ends with what
+        stood before it. Not for the first phase.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Phase:
     parts: str = "all"
     patience: int | None = None
     solver: str | None = None
+    must_gain: bool = False
 
     @property
     def frozen_prefix(self) -> int:
@@ -226,6 +230,10 @@ def check(plan: Plan) -> None:
         raise BadPlan(f"plan {plan.strategy!r} has no phase.")
     for phase in plan.phases:
         _check_phase(phase, len(plan.phases[0].lrs))
+    if plan.phases[0].must_gain:
+        raise BadPlan(
+            f"phase {plan.phases[0].name!r} comes first, so there is nothing that it could gain on."
+        )
     _check_settings(plan.settings)
 
 
@@ -270,6 +278,8 @@ def _check_phase(phase: Phase, width: int) -> None:
         raise BadPlan(f"{where}: solver must be one of {', '.join(SOLVERS)}, found {phase.solver!r}.")
     if phase.solver is not None and any(phase.lrs[:-1]):
         raise BadPlan(f"{where}: a solver is for the head alone, and here stages train too.")
+    if not isinstance(phase.must_gain, bool):
+        raise BadPlan(f"{where}: must_gain is true or false; found {phase.must_gain!r}.")
 
 
 def _check_settings(settings: Settings) -> None:
@@ -353,4 +363,5 @@ def _trim(number: str) -> str:
 
 
 def _parts(phase: Phase) -> str:
-    return "" if phase.parts == "all" else f"  ({phase.parts} only)"
+    said = "" if phase.parts == "all" else f"  ({phase.parts} only)"
+    return f"{said}  (if it gains)" if phase.must_gain else said

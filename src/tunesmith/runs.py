@@ -3,6 +3,7 @@
 asked.yaml        what was asked, resolved; `tunesmith fit --config` runs it again
 manifest.json     hashes of data and weights, versions, hardware, seed, command
 plan.txt, .json   what trained when, and at what rate
+ladder.json       of strategy auto: the rungs, their gains, and why each was taken or left
 history.jsonl     one line an epoch; log.txt the same in plain lines
 examples.parquet  which example was in which split, its label, and a hash of its content
 checkpoint/       while it trains: weights that moved, the best ones, optimizer, random state
@@ -147,6 +148,14 @@ class Run:
     def replay(self) -> dict[str, Any]:
         """Which engine ran frozen stages, how far it is from the network, what was computed and replayed."""
         return _json(self.folder, "replay.json")
+
+    @property
+    def ladder(self) -> list[dict[str, Any]]:
+        """The rungs that strategy auto climbed or left, with gains, costs and why; empty for others."""
+        if not (self.folder / "ladder.json").is_file():
+            return []
+        rungs: list[dict[str, Any]] = _json(self.folder, "ladder.json")["rungs"]
+        return rungs
 
     @property
     def history(self) -> list[dict[str, Any]]:

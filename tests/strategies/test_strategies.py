@@ -48,7 +48,8 @@ def test_there_is_a_rate_for_every_stage_and_the_head(strategy: str, stages: int
 @pytest.mark.parametrize("epochs", [2, 3, 5, 17, 2.5, 3.99])
 def test_the_phases_epochs_sum_to_what_was_asked(strategy: str, epochs: float) -> None:
     plan = made(strategy, epochs=epochs)
-    assert plan.epochs == pytest.approx(epochs, abs=1e-9)
+    rungs = len(plan.phases) if strategy == "auto" else 1  # a ladder has so many in each rung
+    assert plan.epochs == pytest.approx(epochs * rungs, abs=1e-9)
     if epochs == int(epochs):
         assert all(phase.epochs == int(phase.epochs) for phase in plan.phases)
 
@@ -233,6 +234,24 @@ def test_surgical_refuses_stages_that_are_not_there(unfreeze: list[int]) -> None
 def test_surgical_wants_to_know_which_stages() -> None:
     with pytest.raises(BadPlan, match=r"needs the stages to train: unfreeze=\[0\], or --unfreeze NAME"):
         STRATEGIES.load("surgical")(5, 3, 1e-4)
+
+
+def test_auto_goes_from_the_head_over_the_last_stage_and_a_quarter_to_everything() -> None:
+    plan = STRATEGIES.load("auto")(8, 3, 2e-4, head_lr=1e-3, full_lr=1e-4)
+    assert [phase.frozen_prefix for phase in plan.phases] == [8, 7, 6, 0]
+    assert [phase.must_gain for phase in plan.phases] == [False, True, True, True]
+    assert [max(phase.lrs) for phase in plan.phases] == [1e-3, 2e-4, 2e-4, 1e-4]
+
+
+@pytest.mark.parametrize(("stages", "expected"), [(1, [1, 0]), (2, [2, 1, 0]), (4, [4, 3, 0])])
+def test_auto_has_no_rung_twice(stages: int, expected: list[int]) -> None:
+    assert [phase.frozen_prefix for phase in made("auto", stages).phases] == expected
+
+
+@pytest.mark.parametrize("unfreeze", [[0, 2], [2, 9]])
+def test_auto_refuses_rungs_that_are_not_there(unfreeze: list[int]) -> None:
+    with pytest.raises(BadPlan, match="asks for more or fewer stages than there are: 1 to 5"):
+        STRATEGIES.load("auto")(5, 3, 1e-4, unfreeze=unfreeze)
 
 
 def test_lp_ft_trains_the_head_first_and_then_everything_at_the_stages_rate() -> None:

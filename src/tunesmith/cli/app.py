@@ -226,10 +226,22 @@ def _stages(*, json: bool = False, **options: Any) -> None:
 
 
 def _plan(*, json: bool = False, **options: Any) -> None:
+    from dataclasses import asdict
+
+    from tunesmith.cli.drawing import reporter_for
+    from tunesmith.cli.stage_table import draw
     from tunesmith.plan import table
 
-    made, names = plan(**options)
-    typer.echo(made.to_json() if json else table(made, names))
+    with reporter_for(quiet=json, as_json=False) as reporter:
+        made = plan(**options, reporter=reporter)
+    if json and made.evidence:
+        rows = [{**asdict(row), "ratio": row.ratio} for row in made.evidence]
+        _echo_json({"plan": asdict(made.plan), "stages": rows, "says": made.says})
+        return
+    if made.evidence:
+        draw(made.evidence, made.says)
+        typer.echo("")
+    typer.echo(made.plan.to_json() if json else table(made.plan, made.names))
 
 
 def _models(*, json: bool = False, **options: Any) -> None:
@@ -372,7 +384,13 @@ _add(
     json=ONE,
 )
 _add(stages, _stages, "torchvision/resnet18@none", arguments=("model",), json=ONE)
-_add(plan, _plan, "--strategy gradual --stages 12 --epochs 8", json=(bool, False, "as JSON, for fit --plan."))
+_add(
+    plan,
+    _plan,
+    "photos/ --model timm/mobilenetv2_100",
+    arguments=("data",),
+    json=(bool, False, "as JSON; without DATA for fit --plan."),
+)
 _add(models, _models, "mobilenet --local", arguments=("pattern",), json=ONE)
 _add(
     store,

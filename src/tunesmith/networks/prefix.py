@@ -58,7 +58,7 @@ class Prefix(nn.Module):
                     found[leaf.place].clone() for leaf, found in zip(cut.stored, leaves, strict=True)
                 )
             if self.pooled:
-                main = _main([*arguments, *tree_flatten(latest)[0]], len(inputs[0]))
+                main = main_tensor([*arguments, *tree_flatten(latest)[0]], len(inputs[0]))
                 none = inputs[0].new_zeros((len(inputs[0]), 0), dtype=torch.float32)
                 pooled.append(none if main is None else pooled_features(main, mask))
 
@@ -107,8 +107,11 @@ def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
     return features.flatten(1)
 
 
-def _main(leaves: Sequence[Any], count: int) -> Tensor | None:
-    """Of what crosses a boundary the first tensor with a part for each example, if there is one."""
+def main_tensor(leaves: Sequence[Any], count: int) -> Tensor | None:
+    """Of what crosses a boundary the first tensor with a part for each example, if there is one.
+
+    leaves: of any kind. count: examples in the batch.
+    """
     for leaf in leaves:
         if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.ndim > 1 and len(leaf) == count:
             return leaf

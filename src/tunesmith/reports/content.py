@@ -77,6 +77,7 @@ class Content:
     counts: examples by label and split. parts: names of stages and head, input first.
     mistakes: the most confident wrong answers on the test split, most confident first.
     advice: most promising first. missing: parts that could not be shown, each with the reason.
+    ladder: the rungs of strategy auto, as in ladder.json; none for others.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Content:
     command: str
     versions: Mapping[str, str]
     missing: Mapping[str, str]
+    ladder: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

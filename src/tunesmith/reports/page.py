@@ -26,6 +26,7 @@ from tunesmith.reports.tables import (
     LONGEST,
     classes_table,
     counts_table,
+    ladder_table,
     metrics_table,
     plan_table,
     untested,
@@ -37,6 +38,7 @@ SECTIONS = (
     "scores",
     "data",
     "plan",
+    "ladder",
     "curves",
     "confusion",
     "classes",
@@ -81,6 +83,7 @@ def run_page(content: Content, *, lang: str = "en") -> str:
 def _there(part: str, content: Content, missing: dict[str, str]) -> bool:
     """Whether a section has something to say, be it why it is empty."""
     held: dict[str, Any] = {
+        "ladder": content.ladder,
         "curves": content.history,
         "confusion": content.scores["test"].get("confusion"),
         "classes": content.scores["test"].get("confusion"),
@@ -145,6 +148,7 @@ def _learned(content: Content, words: Words) -> dict[str, Any]:
         "plan": plan_figure(content, words),
         "planned": plan_table(content.plan, content.parts, words),
         "replayed": replayed(content, words),
+        "rungs": ladder_table(content.ladder, words) if content.ladder else None,
         "curves": curves_figure(content, words) if content.history else None,
         "moved": moved_figure(content, words) if content.moved else None,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tunesmith.plan import Phase, Plan
@@ -78,6 +78,17 @@ def plan_table(plan: Plan, parts: tuple[str, ...], words: Words) -> Table:
         rows.append((phase.name, epochs, _trained(phase, parts, words), _rates(phase)))
     heading = words("plan.phase"), words("plan.epochs"), words("plan.trains"), words("plan.rates")
     return Table(heading, tuple(rows), frozenset({1}))
+
+
+def ladder_table(ladder: Sequence[Mapping[str, Any]], words: Words) -> Table:
+    """A row per rung: its gain with the standard error, what it was to cost, and what became of it."""
+    rows = []
+    for rung in ladder:
+        gain = "–" if rung["gain"] is None else f"{rung['gain']:+.3f} ± {rung['error']:.3f}".replace("-", "−")
+        cost = "–" if rung["seconds"] is None else words.duration(rung["seconds"])
+        rows.append((str(rung["name"]), gain, cost, words(f"ladder.{rung['why']}")))
+    heading = tuple(words(f"ladder.{name}") for name in ("rung", "gained", "cost", "why"))
+    return Table(heading, tuple(rows), frozenset({1, 2}))
 
 
 def _trained(phase: Phase, parts: tuple[str, ...], words: Words) -> str:

@@ -53,6 +53,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "run.scores": "How good it is",
     "run.data": "What it learned from",
     "run.plan": "What trained when",
+    "run.ladder": "How far it climbed",
     "run.curves": "How it learned",
     "run.confusion": "What it takes for what",
     "run.classes": "Class by class",
@@ -110,6 +111,20 @@ ENGLISH: Final[Mapping[str, str]] = {
     "data.most": "The largest and the smallest classes are drawn; {n} between them are not.",
     "data.examples": "Examples",
     "data.example.alt": "Example of {label}",
+    # Ladder
+    "ladder.lead": "Each rung trains more of the network, from where the one below it ended. The network "
+    "goes on from a rung only where the gain over the one below, on the same examples, is larger than its "
+    "standard error.",
+    "ladder.rung": "Rung",
+    "ladder.gained": "Gain",
+    "ladder.cost": "Predicted time",
+    "ladder.why": "What became of it",
+    "ladder.first": "the ladder begins here",
+    "ladder.gain": "taken: the gain is above its error",
+    "ladder.no_gain": "left: the gain is not above its error",
+    "ladder.too_long": "left: it would not fit the time limit",
+    "ladder.diverged": "left: it diverged",
+    "ladder.not_reached": "not reached",
     # Plan
     "plan.lead": "Rows are the network's stages, the input at the bottom and the head on top; columns are "
     "phases, wider where they last longer.",

@@ -53,6 +53,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "run.scores": "效果如何",
     "run.data": "从什么数据中学习",
     "run.plan": "何时训练哪些部分",
+    "run.ladder": "解冻到了哪一级",
     "run.curves": "学习过程",
     "run.confusion": "把什么认成了什么",
     "run.classes": "逐类结果",
@@ -103,6 +104,19 @@ CHINESE: Final[Mapping[str, str]] = {
     "data.most": "图中只画出最大和最小的类别，中间的 {n} 个未画出。",
     "data.examples": "样例",
     "data.example.alt": "{label} 的样例",
+    # Ladder
+    "ladder.lead": "每一级都从下一级结束处出发，训练网络中更多的部分。只有在相同样本上比下一级"
+    "提高的幅度大于其标准误，网络才采用这一级。",
+    "ladder.rung": "级",
+    "ladder.gained": "提高",
+    "ladder.cost": "预计用时",
+    "ladder.why": "结果",
+    "ladder.first": "从这一级开始",
+    "ladder.gain": "采用：提高大于标准误",
+    "ladder.no_gain": "放弃：提高不大于标准误",
+    "ladder.too_long": "放弃：超出时间限制",
+    "ladder.diverged": "放弃：训练发散",
+    "ladder.not_reached": "未尝试",
     # Plan
     "plan.lead": "行是网络的各个阶段，最下是输入，最上是分类头；列是训练阶段，越宽持续越久。",
     "plan.alt": "各阶段在每个训练阶段的学习率。{rows}。",

@@ -1,4 +1,4 @@
-"""Surgical fine-tuning: some stages, named by hand, and the head."""
+"""Surgical fine-tuning: some stages, named by hand or chosen by their gradients, and the head."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def plan(
     of pretraining: the first for a shift of the input, a middle one for a shift of features, the last
     for a shift of labels.
 
-    unfreeze: indices of stages, 0 at the input.
+    unfreeze: indices of stages, 0 at the input. `--unfreeze auto` takes the contiguous quarter of them on
+        which the data pull hardest (`choosing.which_stages`).
     Raises BadPlan for an index that does not exist, and when none is given.
 
     >>> print(plan(stages=3, epochs=5, lr=1e-4, head_lr=1e-3, unfreeze=[0]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,15 +44,20 @@ from tunesmith.training.optimize import (
 from tunesmith.training.predicting import predict
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
+from tunesmith.training.rungs import Rung, paired_gain
 from tunesmith.training.shortened import first_token_block
 from tunesmith.training.solving import linear_head, solve_head
 from tunesmith.training.state import (
+    TAKEN,
     Progress,
     Snapshot,
     random_tensors,
     random_values,
     restore_random,
 )
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Outcomes
 
 FEW = 1000  # training examples below which a batch's statistics are noise to BatchNorm
 RUNAWAY = 4.0  # times the loss that the run began with; fastai's range test stops there too
@@ -106,14 +111,24 @@ class EpochEnd:
 
 @dataclass(frozen=True)
 class PhaseEnd:
-    """A phase is over, its frozen stages proven unchanged. stopped: "patience", "time limit" or None."""
+    """A phase is over, its frozen stages proven unchanged.
+
+    stopped: "patience", "time limit", of a rung "diverged", or None.
+    """
 
     index: int
     phase: Phase
     stopped: str | None
 
 
-Event = PhaseStart | Step | Halved | EpochEnd | PhaseEnd
+@dataclass(frozen=True)
+class RungEnd:
+    """A phase that must gain was judged, or left out because it would take too long."""
+
+    rung: Rung
+
+
+Event = PhaseStart | Step | Halved | EpochEnd | RungEnd | PhaseEnd
 
 
 class Training:
@@ -129,6 +144,8 @@ class Training:
     examples: the splits with what is known of them already; None: made from `data`.
     recorded, replaying: what frozen stages put out, and where each phase goes on from it; None: every
         phase runs live.
+    costs: predicted seconds of each phase, None for one that is not predicted; a phase that must gain and
+        would end after the time limit does not begin.
     """
 
     def __init__(
@@ -145,6 +162,7 @@ class Training:
         examples: Mapping[str, Examples] | None = None,
         recorded: Recorded | None = None,
         replaying: Replaying | None = None,
+        costs: Sequence[float | None] | None = None,
     ) -> None:
         fits(plan, len(network.stages), network.origin)
         self.network, self.task, self.data, self.plan = network, task, data, plan
@@ -158,10 +176,12 @@ class Training:
             network.module.to(memory_format=torch.channels_last)  # the layout of bf16 convolutions
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
+        self.taken: dict[str, Tensor] = {}
         self.examples = examples or {
             split: Examples(data.splits[split], network.preprocess) for split in ("train", "valid")
         }
         self.recorded, self.replaying = recorded, replaying
+        self.costs = costs or [None] * len(plan.phases)
         self.weights = example_weights(data.train, self.labels, self.settings.balance)
         self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
         self.augment = self._augmentation()
@@ -183,6 +203,8 @@ class Training:
 
     def keep_best(self, why: str) -> bool:
         """End here, with the weights of the best validation; False if there was none yet."""
+        if self.taken and not self.best:  # on a rung that was not validated yet
+            self.best, self.progress.best = self.taken, self.progress.taken
         if self.best:
             self._load(self.best)
             self.progress.ended = why
@@ -202,19 +224,36 @@ class Training:
             "optimizer": optimizer_tensors(self._optimizer) if self._optimizer else {},
             "random": random_tensors(),
         }
+        if self.taken:
+            tensors[TAKEN] = self.taken
         return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
 
     def _phase(self, index: int) -> Iterator[Event]:
         phase, progress, network = self.plan.phases[index], self.progress, self.network
+        begins = phase.must_gain and progress.taken is None
+        if begins and self._too_long(index):
+            progress.ended = "ladder"
+            yield RungEnd(self._noted(Rung(phase.name, None, None, self.costs[index], False, "too_long")))
+            return
         block = self._first_token()
         frozen.apply(network, phase, batch_norm=self._batch_norm())
         if network.preprocess.takes == "image":
             lay_out(network.module, phase, self._few)
-        before = frozen.fingerprints(network, phase)
         self._complete_best()
-        with only_cls(network.module, block) if block else nullcontext():
-            stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
+        if begins:
+            self.taken, progress.taken = self.best, progress.best
+            self.best, progress.best = {}, None
+            self._load(self.taken)
+        before = frozen.fingerprints(network, phase)
+        try:
+            with only_cls(network.module, block) if block else nullcontext():
+                stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
+        except Diverged:
+            if not phase.must_gain:
+                raise
+            stopped = "diverged"  # and what the rungs below made stands
         frozen.verify(network, phase, before)
+        rung = self._judged(index, stopped) if phase.must_gain else None
         if stopped == "patience":
             self._load(self.best)  # validations got worse; the next phase begins where they were best
         self._optimizer = None
@@ -222,7 +261,54 @@ class Training:
         progress.phase_best, progress.stale = None, 0
         if progress.ended is None and progress.phase == len(self.plan.phases):
             progress.ended = "plan"
+        if rung is not None:
+            yield RungEnd(rung)
         yield PhaseEnd(index, phase, stopped)
+
+    def _too_long(self, index: int) -> bool:
+        """Whether a rung would, as predicted, end after the time limit."""
+        cost = self.costs[index]
+        self._clock()
+        if cost is None or self.time_limit is None:
+            return False
+        return processes.any_of(self.progress.elapsed + cost > self.time_limit)
+
+    def _judged(self, index: int, stopped: str | None) -> Rung:
+        """Keep what a rung made if it gained more than chance; otherwise put back what stood before it."""
+        progress, name, cost = self.progress, self.plan.phases[index].name, self.costs[index]
+        rung = Rung(name, None, None, cost, False, "diverged")
+        if stopped != "diverged":
+            now, then = self._outcomes(self.best), self._outcomes(self.taken)
+            gain, error = paired_gain(self.task, now, then, self.labels, self.metric)
+            rung = Rung(name, gain, error, cost, gain > error, "gain" if gain > error else "no_gain")
+        if not rung.taken:
+            self.best, progress.best = self.taken, progress.taken
+            progress.ended = progress.ended or "ladder"
+        self._load(self.best)
+        self.taken, progress.taken = {}, None
+        return self._noted(rung)
+
+    def _noted(self, rung: Rung) -> Rung:
+        self.progress.rungs.append(asdict(rung))
+        return rung
+
+    def _outcomes(self, weights: dict[str, Tensor]) -> Outcomes:
+        """How the network does on validation with these weights, which it then holds."""
+        self._load(weights)
+        return self._answered()
+
+    def _answered(self) -> Outcomes:
+        """How the network as it is does on validation; it stands in eval mode then."""
+        predictions = predict(
+            self.network,
+            self.task,
+            self.feed("valid"),
+            self.labels,
+            batch=2 * self.settings.batch,
+            autocast=self.accelerator.autocast,
+            shared=True,
+        )
+        return self.task.outcomes(predictions, self.task.targets(self.data.valid, self.labels))
 
     def _solved(self, index: int, phase: Phase, block: str | None) -> Generator[Event, None, str | None]:
         """A head that is solved to convergence on stored features, and one validation."""
@@ -374,18 +460,9 @@ class Training:
 
     def _validate(self, phase: Phase, lr: float) -> EpochEnd:
         progress = self.progress
-        predictions = predict(
-            self.network,
-            self.task,
-            self.feed("valid"),
-            self.labels,
-            batch=2 * self.settings.batch,
-            autocast=self.accelerator.autocast,
-            shared=True,
-        )
+        outcomes = self._answered()
         frozen.modes(self.network, phase, batch_norm=self._batch_norm())
-        targets = self.task.targets(self.data.valid, self.labels)
-        scores = self.task.score(self.task.outcomes(predictions, targets), self.labels)
+        scores = self.task.score(outcomes, self.labels)
         self._clock()
         progress.epoch += 1
         row = {
@@ -468,6 +545,7 @@ class Training:
     def _restore(self, snapshot: Snapshot) -> None:
         self.progress = copy.deepcopy(snapshot.progress)
         self.best = dict(snapshot.tensors["best"])
+        self.taken = dict(snapshot.tensors.get(TAKEN, {}))
         self._load(dict(snapshot.tensors["weights"]))
         self._began = time.monotonic() - self.progress.elapsed
 

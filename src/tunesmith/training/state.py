@@ -20,6 +20,7 @@ from tunesmith.seals import check_all, seal
 
 KEPT: Final = 2  # checkpoints on disk: the newest, and the one before it
 KINDS: Final = ("weights", "best", "optimizer", "random")
+TAKEN: Final = "taken"  # what a rung is measured against; there only while one is being climbed
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Progress:
     first_loss, smooth_loss: what the run began with, and where it is now (moving average).
     best, phase_best: {"score", "loss", "phase", "epoch"} of the best validation, of all and of this phase.
     stale: validations of this phase without gain.
+    taken: while a rung is climbed, the best validation of those below. rungs: what became of each, as rows.
     history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
     scaler: of fp16's gradients.
     """
@@ -50,6 +52,8 @@ class Progress:
     best: dict[str, float] | None = None
     phase_best: dict[str, float] | None = None
     stale: int = 0
+    taken: dict[str, float] | None = None
+    rungs: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     elapsed: float = 0.0
     ended: str | None = None
@@ -60,7 +64,8 @@ class Progress:
 class Snapshot:
     """A training at one moment.
 
-    tensors: by kind: "weights" that have moved, the "best" ones, "optimizer" by parameter name, "random".
+    tensors: by kind: "weights" that have moved, the "best" ones, "optimizer" by parameter name, "random", and
+        on a rung "taken", the best ones below it.
     randoms: states of Python's and numpy's generators, in JSON values.
     """
 
@@ -152,7 +157,8 @@ def _read(place: Path) -> Snapshot:
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
         known = {f.name for f in fields(Progress)}
         progress = Progress(**{k: v for k, v in state["progress"].items() if k in known})
-        tensors = {kind: load_file(place / f"{kind}.safetensors") for kind in KINDS}
+        kinds = [*KINDS, *([TAKEN] if (place / f"{TAKEN}.safetensors").is_file() else [])]
+        tensors = {kind: load_file(place / f"{kind}.safetensors") for kind in kinds}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         why = str(error).partition(";")[0]  # what to do about it is to use another one
         raise BadRun(f"the checkpoint {place} is incomplete or damaged: {why}.") from error

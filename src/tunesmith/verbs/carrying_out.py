@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
+from tunesmith.verbs.deciding import LADDER, Begun, decide, predicted, write_ladder
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
@@ -104,6 +105,9 @@ def begin(
         # What cannot be trained is refused here, before a folder appears.
         Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
         say_truncation(network, examples, say)
+        begun = Begun(network, task, data, labels, examples, store, known)
+        decision = decide(asked, plan, begun, say, folder)
+        plan = decision.plan
         say.say(
             f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
             f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
@@ -118,14 +122,29 @@ def begin(
         if asked["dry_run"]:
             return None
         if folder is None:
-            folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan))
+            also = {LADDER: decision.to_json()} if decision.rungs else {}
+            folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan, also))
         if processes.main():
             write_sealed(folder, HEALTH, to_json(health))
         if all(len(own.keys) for own in examples.values()):
             known.clear()  # 300 bytes for each file, and nobody asks again
         opened.pop_all()  # carry_out closes them
     return Started(
-        folder, asked, data, task, labels, want, network, plan, examples, recorded, replaying, began, leaked
+        folder,
+        asked,
+        data,
+        task,
+        labels,
+        want,
+        network,
+        plan,
+        examples,
+        recorded,
+        replaying,
+        began,
+        leaked,
+        decision.rungs,
+        decision.spent,
     )
 
 
@@ -137,6 +156,8 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
 
 def _carried_out(started: Started, time_limit: float | None, reporter: Reporter | None) -> Run:
     say = speaker(reporter)
+    if time_limit is not None:
+        time_limit = max(1.0, time_limit - started.spent)
     folder, network, task, data, labels = (
         started.folder,
         started.network,
@@ -173,6 +194,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             examples=started.examples,
             recorded=started.recorded,
             replaying=started.replaying,
+            costs=predicted(started.plan, started.rungs),
         )
         try:
             with interruptible() as interrupted:
@@ -182,6 +204,8 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             if training.keep_best("diverged"):
                 finish(started, training, baselines, pretrained)
             raise
+        if processes.main():
+            write_ladder(folder, started.rungs, training.progress.rungs, started.spent)
         run = finish(started, training, baselines, pretrained)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
@@ -218,9 +242,10 @@ def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Lab
     metric = asked["metric"] or ("macro_f1" if labels.imbalance > IMBALANCED else "accuracy")
     given: Plan | None = asked["plan"]
     if given is None:
-        wishes = planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)})
         settings = Settings(**{f: asked[f] for f in SETTLED})
-        return planning.make_plan(wishes, network, replace(settings, metric=metric), len(data.train))
+        return planning.make_plan(
+            planning.wishes_of(asked), network, replace(settings, metric=metric), len(data.train)
+        )
     fits(given, len(network.stages), network.origin)
     settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])
     return replace(given, settings=settings)
@@ -276,7 +301,7 @@ def _check_early(asked: Mapping[str, Any]) -> None:
     from tunesmith.plan import Phase
     from tunesmith.registry import did_you_mean
 
-    planning.check(planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)}))
+    planning.check(planning.wishes_of(asked))
     accelerator_for(asked["device"], asked["precision"])
     check_name(asked["model"])
     whole("image_size", asked["image_size"])

@@ -41,7 +41,7 @@ def recorded_of(
     examples: Mapping[str, Examples],
     say: Reporter,
     *,
-    engine: str,
+    engine: str = "auto",
     count: int | None = None,
 ) -> Recorded:
     """The records of a network of which nothing trains; close them.

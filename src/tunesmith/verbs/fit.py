@@ -83,12 +83,14 @@ def fit(
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, a Network, or auto: the
         best of a ranking.
     task: what to learn; found from the data when not named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
-    epochs: passes over the training split, over all phases.
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical,
+        or auto: as far up from the head as validation gains.
+    epochs: passes over the training split, over all phases; with `auto` at most so many in each rung.
     lr: peak learning rate of the stages next to the head; by default the network family's.
     head_lr: peak learning rate of the head.
     decay: share of the rate that each stage towards the input keeps, 1.0 for none.
-    unfreeze: with `top` how many of the last stages; with `surgical` their names, comma separated.
+    unfreeze: with `top` how many of the last stages; with `surgical` their names, comma separated, or auto,
+        the block on which the data pull hardest; with `auto` how many of the last in each rung: 1,4,12.
     parts: which weights of unfrozen stages move: all, norm or bias.
     patience: end a phase after so many validations without gain.
     plan: a plan.json, edited by hand perhaps, instead of a strategy.

@@ -41,15 +41,20 @@ def check_place(folder: Path) -> None:
 
 
 def make_folder(
-    asked: Mapping[str, Any], data: Data, examples: Mapping[str, Examples], network: Network, plan: Plan
+    asked: Mapping[str, Any],
+    data: Data,
+    examples: Mapping[str, Examples],
+    network: Network,
+    plan: Plan,
+    also: Mapping[str, str],
 ) -> Path:
-    """The run's folder with what is known before training; appears whole."""
+    """The run's folder with what is known before training; appears whole. also: further files by name."""
     if asked["out"]:
         folder = Path(asked["out"]).expanduser()
         check_place(folder)
         if folder.exists():
             folder.rmdir()
-        _fill_folder(folder, asked, data, examples, network, plan)
+        _fill_folder(folder, asked, data, examples, network, plan, also)
     else:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         for number in itertools.count(1):
@@ -58,7 +63,7 @@ def make_folder(
                 continue
             check_place(folder)
             try:
-                _fill_folder(folder, asked, data, examples, network, plan)
+                _fill_folder(folder, asked, data, examples, network, plan, also)
                 break
             except DiskFailed as error:  # another run began in the same second and has the name now
                 if getattr(error.__cause__, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -75,6 +80,7 @@ def _fill_folder(
     examples: Mapping[str, Examples],
     network: Network,
     plan: Plan,
+    also: Mapping[str, str],
 ) -> None:
     import yaml
 
@@ -100,6 +106,8 @@ def _fill_folder(
             encoding="utf-8",
         )
         (temporary / EXAMPLES).write_bytes(_written(data, examples))
+        for name, text in also.items():
+            (temporary / name).write_text(text, encoding="utf-8")
         seal(temporary)
 
 

@@ -98,6 +98,7 @@ def gather(run: Run, *, data: Any = None) -> Content:
         command=rerun(run),
         versions=_versions(manifest),
         missing=missing,
+        ladder=tuple(run.ladder),
     )
 
 

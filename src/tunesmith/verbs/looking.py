@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tunesmith.verbs import planning
 from tunesmith.verbs.environment import prepare
 
 if TYPE_CHECKING:
+    from tunesmith.choosing.which_stages import StageEvidence
     from tunesmith.networks.network import Network
     from tunesmith.runs import Run
     from tunesmith.sources import Model
@@ -61,7 +63,21 @@ def stage_rows(network: Network) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a strategy makes for a network, and with data what is known of its stages.
+
+    names: of the stages and the head. evidence, says: with data, a row per part and what they say.
+    """
+
+    plan: Plan
+    names: tuple[str, ...]
+    evidence: tuple[StageEvidence, ...] = ()
+    says: tuple[str, ...] = ()
+
+
 def plan(
+    data: Any = None,
     *,
     model: str | None = None,
     stages: int | None = None,
@@ -75,31 +91,74 @@ def plan(
     patience: int | None = None,
     optimizer: str = "adamw",
     family: str = "cnn",
+    task: str | None = None,
+    item: str | None = None,
+    target: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    columns: str | None = None,
+    valid_size: float = 0.15,
+    test_size: float = 0.15,
+    skip_bad: bool = False,
+    image_size: int | None = None,
+    max_length: int | None = None,
+    engine: str = "auto",
+    store_limit: str | int = "20GB",
+    device: str = "auto",
+    seed: int = 0,
     offline: bool = False,
-) -> tuple[Plan, list[str]]:
-    """The plan that a strategy makes, and the names of the stages.
+    reporter: Reporter | None = None,
+) -> Planned:
+    """The plan that a strategy makes; with data, which stages they call for.
 
+    data: what to learn from: each stage is probed, and what it costs to train from there is measured.
     model: the network that it is for.
     stages: how many stages, where no network is named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
-    epochs: over all phases.
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical,
+        or auto: as far up from the head as validation gains.
+    epochs: over all phases; with `auto` at most so many in each rung.
     lr: peak learning rate of the stages next to the head.
     head_lr: peak learning rate of the head.
     decay: share of the rate that each stage towards the input keeps.
-    unfreeze: with `top` how many of the last stages; with `surgical` which ones.
+    unfreeze: with `top` how many of the last stages; with `surgical` which ones, or with data auto; with
+        `auto` how many of the last stages in each rung.
     parts: which weights of unfrozen stages move: all, norm or bias.
     patience: end a phase after so many validations without gain.
     optimizer: adamw, adam or sgd.
     family: whose default rates hold where no network is named: cnn, convnext, vit or text.
+    task: what is to be learned; found from the data when not named.
+    item: the column with texts or with paths of images.
+    target: the column with labels.
+    split: the column that says train, valid or test.
+    group: the column whose values stay together in one split (patient, author).
+    weight: the column that says how much an example counts.
+    columns: names for the columns of a table without header: "label,text".
+    valid_size: share of the data for validation, where it has to be made.
+    test_size: share of the data for the test, where it has to be made.
+    skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
+    image_size: pixels a side; by default as the network was pretrained.
+    max_length: tokens a text is cut at; by default the network's window, at most 512.
+    engine: what computes features: auto, openvino, onnxruntime, compile or eager.
+    store_limit: how large the store of features may grow: 500MB, 20GB; 0 stores nothing.
+    device: auto, cpu, cuda, cuda:N or mps.
+    seed: of the splits, where they have to be made, and of which examples are looked at.
     offline: never reach for a model hub.
+    reporter: where to tell what happens; None: lines on standard error.
     """
+    asked = {k: v for k, v in locals().items() if k != "reporter"}
     from tunesmith.choosing.which_lr import DEFAULTS, defaults
 
     wishes = planning.Wishes(strategy, epochs, lr, head_lr, decay, unfreeze, parts, patience, optimizer)
     planning.check(wishes)
+    if data is not None:
+        return _planned_for(asked, wishes, reporter)
+    if planning.unanswered(wishes):
+        raise BadOption("unfreeze 'auto' is chosen from data: tunesmith plan DATA --model MODEL.")
     if model is not None:
         network = load_stages(model, offline=offline)
-        return planning.make_plan(wishes, network, Settings(), planning.FEW), [p.name for p in network.parts]
+        made = planning.make_plan(wishes, network, Settings(), planning.FEW)
+        return Planned(made, tuple(part.name for part in network.parts))
     if stages is None or stages < 1:
         raise BadOption("a plan needs --model MODEL, or --stages N with at least one stage.")
     if family not in DEFAULTS:
@@ -114,7 +173,22 @@ def plan(
             )
         chosen = int(numbers[0]) if strategy == "top" else [int(n) for n in numbers]
     made = planning.table(wishes, stages, defaults(family, optimizer), chosen, Settings(), planning.FEW)
-    return made, [*(f"stage {i}" for i in range(stages)), "head"]
+    return Planned(made, (*(f"stage {i}" for i in range(stages)), "head"))
+
+
+def _planned_for(asked: dict[str, Any], wishes: planning.Wishes, reporter: Reporter | None) -> Planned:
+    """The plan with data beside the network."""
+    prepare(offline=asked["offline"])
+    from tunesmith.verbs.carrying_out import speaker
+    from tunesmith.verbs.stage_evidence import look
+
+    if asked["stages"] is not None:
+        raise BadOption("with data a network is looked at, which has its own stages; leave --stages out.")
+    found = look(asked, speaker(reporter))
+    if planning.unanswered(wishes):
+        wishes = replace(wishes, unfreeze=[str(i) for i in found.block])
+    made = planning.make_plan(wishes, found.network, Settings(), found.examples)
+    return Planned(made, tuple(part.name for part in found.network.parts), found.evidence, found.says)
 
 
 def models(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.choosing.which_lr import Defaults, defaults, too_high
-from tunesmith.errors import BadOption
+from tunesmith.errors import BadOption, BadPlan
 from tunesmith.plan import HIGHEST_LR, PARTS, SOLVERS, Phase, Plan, Settings, with_lrs
 from tunesmith.registry import did_you_mean
 from tunesmith.strategies import STRATEGIES
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
 LARGEST = 10_000_000  # bytes of a plan; one of 200 phases for 200 stages has 1 MB
+AUTO = "auto"  # in the place of stages: chosen from evidence
+PATIENCE = 2  # validations without gain that end a rung of auto
 FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
 
 
@@ -69,6 +71,16 @@ def check(wishes: Wishes) -> None:
         raise BadOption(f"solver must be one of {', '.join(SOLVERS)}; found {wishes.solver!r}{guess}")
 
 
+def wishes_of(asked: Mapping[str, Any]) -> Wishes:
+    """Of all options those that make a plan."""
+    return Wishes(**{field.name: asked[field.name] for field in fields(Wishes)})
+
+
+def unanswered(wishes: Wishes) -> bool:
+    """Whether the stages to unfreeze are to be chosen from the data."""
+    return wishes.strategy == "surgical" and wishes.unfreeze == AUTO
+
+
 def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: int) -> Plan:
     """The plan for a network.
 
@@ -77,6 +89,8 @@ def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: in
     """
     base = defaults(network.family, wishes.optimizer)
     unfreeze = indices(wishes.unfreeze, wishes.strategy, network)
+    if wishes.strategy == "auto" and wishes.solver is None and _solvable(network):
+        wishes = replace(wishes, solver="lbfgs")
     plan = table(wishes, len(network.stages), base, unfreeze, settings, examples)
     return moved_where_missing(plan, network)
 
@@ -100,6 +114,9 @@ def table(
         "decay": base.decay if wishes.decay is None else wishes.decay,
         "patience": wishes.patience,
     }
+    if wishes.strategy == "auto":
+        options["patience"] = wishes.patience or PATIENCE
+        options["full_lr"] = wishes.lr or base.full_lr
     if wishes.parts != "all":
         options["parts"] = wishes.parts
     if unfreeze is not None:
@@ -136,17 +153,25 @@ def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:
     if wishes.strategy == "linear_probe":
         head = wishes.head_lr or wishes.lr or base.head_lr
         return head, head
-    usual = base.top_lr if wishes.strategy in ("top", "surgical") else base.full_lr
+    usual = base.top_lr if wishes.strategy in ("top", "surgical", "auto") else base.full_lr
     return wishes.lr or usual, wishes.head_lr or base.head_lr
 
 
 def indices(unfreeze: Any, strategy: str, network: Network) -> Any:
     """What `unfreeze` means: how many of the last stages for `top`, which ones for `surgical`.
 
-    Names of stages become their indices.
+    Names of stages become their indices. For `auto` how many of the last stages train in each rung.
     """
+    if strategy == "auto":
+        if unfreeze is not None and unfreeze != AUTO:
+            return _counts(unfreeze)
+        from tunesmith.choosing.ladder import depths
+
+        return depths(network)
     if unfreeze is None:
         return None
+    if strategy == "surgical" and unfreeze == AUTO:
+        return list(range(len(network.stages)))  # until evidence has chosen among them (verbs.deciding)
     if strategy == "top":
         number = str(unfreeze)
         if not number.isdigit():
@@ -158,6 +183,28 @@ def indices(unfreeze: Any, strategy: str, network: Network) -> Any:
     if isinstance(names, int):
         names = [names]
     return [network.index(str(name).strip()) for name in names]
+
+
+def _counts(unfreeze: Any) -> list[int]:
+    given = unfreeze.split(",") if isinstance(unfreeze, str) else unfreeze
+    numbers = [str(n).strip() for n in ([given] if isinstance(given, int) else given)]
+    if not all(n.isdigit() for n in numbers):
+        raise BadOption(
+            f"with strategy 'auto', unfreeze says how many of the last stages train in each rung: 1,4,12; "
+            f"found {unfreeze!r}."
+        )
+    return [int(n) for n in numbers]
+
+
+def _solvable(network: Network) -> bool:
+    """Whether a head can be solved: linear, and no stage has to train with it from the start."""
+    from tunesmith.training.solving import linear_head
+
+    try:
+        linear_head(network)
+    except BadPlan:
+        return False
+    return not any(network.owner(name) < len(network.stages) for name in network.missing)
 
 
 def read_plan(path: str | Path) -> Plan:

@@ -13,6 +13,7 @@ from tunesmith.verbs.options import duration
 if TYPE_CHECKING:
     from tunesmith.runs import Run
     from tunesmith.training.loop import Event
+    from tunesmith.training.rungs import Rung
 
 SHOWN = ("train_loss", "valid_loss", "accuracy", "macro_f1")  # of an epoch's numbers, where there is no room
 
@@ -57,7 +58,7 @@ class Lines:
 
     def event(self, event: Event) -> None:
         """Write phases, epochs and what went wrong; steps pass silently."""
-        from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart
+        from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart, RungEnd
 
         if isinstance(event, PhaseStart):
             self.say(
@@ -73,6 +74,8 @@ class Lines:
             self.warn(
                 f"memory ran out: batches of {event.batch} go in {event.pieces} pieces, gradients added up"
             )
+        elif isinstance(event, RungEnd):
+            self.say(rung_line(event.rung))
         elif isinstance(event, PhaseEnd) and event.stopped:
             self.say(f"phase {event.phase.name} ended early: {event.stopped}")
 
@@ -106,6 +109,27 @@ def epoch_line(row: dict[str, Any], *, best: bool) -> str:
     numbers = [f"{words(name)} {_number(row[name])}" for name in row if isinstance(row[name], float)]
     place = f"{row['phase']} epoch {row['epoch']}"
     return ", ".join([place, *numbers, *(["best"] if best else [])])
+
+
+def rung_line(rung: Rung) -> str:
+    """What became of a rung of a ladder, and why.
+
+    >>> from tunesmith.training.rungs import Rung
+    >>> rung_line(Rung("last 2", 0.031, 0.012, 95.0, True, "gain"))
+    'rung last 2: gain +0.031 ± 0.012, about 1m35s; taken: the gain is above its error'
+    """
+    measured = [] if rung.gain is None else [f"gain {rung.gain:+.3f} ± {rung.error:.3f}"]
+    cost = [] if rung.seconds is None else [f"about {duration(rung.seconds)}"]
+    told = ", ".join([*measured, *cost])
+    why = {
+        "first": "the ladder begins here",
+        "gain": "taken: the gain is above its error",
+        "no_gain": "left: the gain is not above its error",
+        "too_long": "left: it would not fit the time limit",
+        "diverged": "left: it diverged",
+        "not_reached": "not reached",
+    }[rung.why]
+    return f"rung {rung.name}: {told}{'; ' if told else ''}{why}"
 
 
 def outcome(run: Run) -> list[str]:

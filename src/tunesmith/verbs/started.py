@@ -16,6 +16,7 @@ from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
+from tunesmith.training.rungs import Rung
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Started:
 
     began: when, by the monotonic clock; earlier by what interrupted processes spent in training.
     leaked: bool [n], test examples that have a byte-equal or nearly equal one in train or valid.
+    rungs: of strategy auto, as far as they are decided. spent: seconds that deciding took.
     """
 
     folder: Path
@@ -39,3 +41,5 @@ class Started:
     replaying: Replaying | None
     began: float
     leaked: np.ndarray
+    rungs: tuple[Rung, ...] = ()
+    spent: float = 0.0

@@ -1,0 +1,168 @@
+"""How far up a network is worth training: rungs from the head to the whole, and when to stop climbing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tunesmith.choosing.folds import climbed, out_of_fold, parted, put_back
+from tunesmith.choosing.pilot import Pilot
+from tunesmith.data.data import Data
+from tunesmith.errors import Diverged
+from tunesmith.networks.network import Network
+from tunesmith.plan import Plan
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training import processes
+from tunesmith.training.examples import Examples
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.replaying import Replaying
+from tunesmith.training.rungs import Rung, paired_gain
+
+# Shares of the work: one block of BERT-base or ViT-S holds 8 %; MobileNetV2's last convolution, 6 %, is none.
+BLOCK, QUARTER = 0.08, 0.25
+
+
+def depths(network: Network) -> list[int]:
+    """How many of the last stages make the last block, the last quarter of the work, and everything."""
+    work = [stage.macs for stage in network.stages]
+    count, total = len(work), sum(work)
+    if not total:
+        return sorted({1, math.ceil(count / 4), count})
+    shares = [sum(work[count - depth :]) / total for depth in range(count + 1)]
+    block, quarter = (
+        next(d for d in range(1, count + 1) if shares[d] >= least) for least in (BLOCK, QUARTER)
+    )
+    return sorted({block, quarter, count})
+
+
+def costs(plan: Plan, measured: Pilot, *, train: int, valid: int, replayed: bool) -> list[float | None]:
+    """Predicted seconds of each phase, from what a pilot measured; None where a head is solved.
+
+    replayed: whether frozen stages are given back from the store instead of being computed.
+    """
+    found: list[float | None] = []
+    for phase in plan.phases:
+        start = phase.frozen_prefix
+        epoch = measured.seconds(start, start if replayed else 0, train=train, valid=valid)
+        found.append(None if phase.solver else phase.epochs * epoch)
+    return found
+
+
+def within(
+    plan: Plan, seconds: Sequence[float | None], limit: float, *, times: int = 1
+) -> tuple[Plan, list[float | None]]:
+    """The plan with as many whole epochs of each rung as fit the time limit, and its costs.
+
+    A rung of which not one epoch fits stays as it is, and will not be begun. times: how often a rung
+    trains, in folds and then on the whole.
+    """
+    phases, costs, left = [], [], limit
+    for phase, cost in zip(plan.phases, seconds, strict=True):
+        each = 0.0 if cost is None else times * cost / phase.epochs
+        fitting = min(phase.epochs, left // each) if each else phase.epochs
+        epochs = fitting if fitting >= 1 else phase.epochs
+        phases.append(replace(phase, epochs=epochs))
+        costs.append(None if cost is None else cost * epochs / phase.epochs)
+        left -= each * epochs
+    return replace(plan, phases=tuple(phases)), costs
+
+
+def expected(plan: Plan, seconds: Sequence[float | None]) -> list[Rung]:
+    """The rungs of a plan before any of them is trained."""
+    first, *others = zip(plan.phases, seconds, strict=True)
+    begun = Rung(first[0].name, None, None, first[1], True, "first")
+    return [begun, *(Rung(p.name, None, None, s, False, "not_reached") for p, s in others)]
+
+
+def outcome(before: Sequence[Rung], rows: Sequence[Mapping[str, Any]]) -> list[Rung]:
+    """The rungs after training: what was expected, with what became of those that were reached."""
+    reached = {row["name"]: Rung(**row) for row in rows}
+    return [reached.get(rung.name, rung) for rung in before]
+
+
+def cut_down(plan: Plan, rungs: Sequence[Rung]) -> Plan:
+    """The plan up to the last rung that was taken, with nothing left to decide."""
+    taken = [phase for phase, rung in zip(plan.phases, rungs, strict=True) if rung.taken]
+    return replace(plan, phases=tuple(replace(phase, must_gain=False) for phase in taken))
+
+
+def climb(
+    network: Network,
+    task: Task,
+    data: Data,
+    labels: Labels,
+    plan: Plan,
+    examples: dict[str, Examples],
+    recorded: Recorded,
+    replaying: Replaying | None,
+    folds: np.ndarray,
+    *,
+    metric: str,
+    make: Callable[[Any], Examples],
+    seconds: Sequence[float | None],
+    time_limit: float | None = None,
+    device: str = "auto",
+) -> Iterator[Rung]:
+    """Rung after rung, each as soon as out-of-fold answers have decided on it; the network is left as it was.
+
+    Every fold goes up the ladder with the others: its network trains a rung from where it was on the one
+    below, on stored activations, and answers what was held back. A rung is taken if these answers gain more
+    than the gain's standard error on those of the rung below; after the first that is not, none is tried.
+
+    folds: [N] of the training split. make: Examples of some rows of it. seconds: predicted, of each phase
+    trained once on the whole. time_limit: of all of it, the fit that follows included; a rung that would not
+    leave time for that is not tried.
+    """
+    began = time.monotonic()
+    targets = task.targets(data.train, labels)
+    rungs: list[Rung] = []
+    below: Any = None
+    with put_back(network, plan.phases) as state, ExitStack() as opened:
+        parts = parted(data, examples, folds, make, state)
+        for part in parts:
+            opened.callback(part.close)
+        for index, phase in enumerate(plan.phases):
+            rung = Rung(phase.name, None, None, seconds[index], False, "not_reached")
+            # Each fold learns from all but its own part, and the whole is trained after.
+            ahead = sum(s or 0.0 for s in seconds[: index + 1]) + (len(parts) - 1) * (seconds[index] or 0.0)
+            over = time_limit is not None and time.monotonic() - began + ahead > time_limit
+            late = time_limit is not None and processes.any_of(over)
+            if rungs and rungs[-1].taken and late:
+                rung = replace(rung, why="too_long")
+            elif not rungs or rungs[-1].taken:
+                learn = partial(
+                    climbed,
+                    network=network,
+                    task=task,
+                    labels=labels,
+                    phases=plan.phases[: index + 1],
+                    settings=plan.settings,
+                    recorded=recorded,
+                    replaying=replaying,
+                    device=device,
+                )
+                try:
+                    now = task.outcomes(out_of_fold(parts, learn), targets)
+                    rung, below = _judged(rung, task, now, below, labels, metric), now
+                except Diverged:
+                    if not rungs:
+                        raise
+                    rung = replace(rung, why="diverged")
+            rungs.append(rung)
+            yield rung
+
+
+def _judged(rung: Rung, task: Task, now: Any, below: Any, labels: Labels, metric: str) -> Rung:
+    if below is None:
+        return replace(rung, taken=True, why="first")
+    gain, error = paired_gain(task, now, below, labels, metric)
+    return replace(
+        rung, gain=gain, error=error, taken=gain > error, why="gain" if gain > error else "no_gain"
+    )

@@ -1,0 +1,65 @@
+"""Rungs of a ladder: whether training more of a network gained more than chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tunesmith.tasks.task import Labels, Task
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Outcomes
+
+SAMPLES: Final = 500
+WHY: Final = ("first", "gain", "no_gain", "too_long", "diverged", "not_reached")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What became of a rung.
+
+    gain, error: of validation over the rung below on the same examples, and its standard error; None where
+        it was not measured.
+    seconds: that training it was predicted to take; None where that was not predicted.
+    taken: whether the network goes on from it.
+    why: "first" (where every ladder begins), "gain" (above its error), "no_gain", "too_long" (did not fit
+        the time limit), "diverged" or "not_reached" (a rung below was left).
+    """
+
+    name: str
+    gain: float | None
+    error: float | None
+    seconds: float | None
+    taken: bool
+    why: str
+
+
+def paired_gain(
+    task: Task,
+    ours: Outcomes,
+    theirs: Outcomes,
+    labels: Labels,
+    metric: str,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """How much better `ours` is than `theirs` on the same units, and the standard error of that.
+
+    Above 0 is better, also for losses. The error is that of the paired bootstrap over units (Efron 1979), and
+    never less than the weight of one unit among all: that one answer turned proves nothing.
+    """
+    count = len(next(iter(ours.values())))
+    sign = -1.0 if metric.endswith("loss") else 1.0
+
+    def gap(rows: Any) -> float:
+        first = task.score({name: values[rows] for name, values in ours.items()}, labels)[metric]
+        second = task.score({name: values[rows] for name, values in theirs.items()}, labels)[metric]
+        return sign * (first - second)
+
+    random = np.random.default_rng(seed)
+    drawn = [gap(random.integers(0, count, count)) for _ in range(samples)]
+    least = 0.0 if metric.endswith("loss") else (1 + 1e-9) / count  # more than rounding
+    return gap(np.arange(count)), max(float(np.std(drawn, ddof=1)), least)

@@ -1,0 +1,213 @@
+"""What a fit leaves to evidence: the block that surgical fine-tuning trains, and how far up auto climbs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tunesmith.choosing import ladder
+from tunesmith.choosing.folds import FEW, FOLDS, fold_of, groups_of
+from tunesmith.choosing.pilot import pilot
+from tunesmith.data.data import Data
+from tunesmith.errors import BadData
+from tunesmith.networks.network import Network
+from tunesmith.plan import Plan
+from tunesmith.seals import read_sealed, write_sealed
+from tunesmith.store import Store
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training import processes
+from tunesmith.training.examples import Examples
+from tunesmith.training.rungs import Rung
+from tunesmith.verbs import planning
+from tunesmith.verbs.options import duration, seconds
+from tunesmith.verbs.replaying import prepare_replay
+from tunesmith.verbs.reporting import Reporter, Silent, rung_line
+from tunesmith.verbs.stage_evidence import gathered
+
+LADDER: Final = "ladder.json"  # the rungs and what became of them, in a run's folder
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan that trains, and for auto the rungs. spent: seconds that deciding took of the time limit."""
+
+    plan: Plan
+    rungs: tuple[Rung, ...] = ()
+    spent: float = 0.0
+
+    def to_json(self) -> str:
+        """What a run keeps of it beside the plan."""
+        return written(self.rungs, self.spent)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is there when a decision is asked for."""
+
+    network: Network
+    task: Task
+    data: Data
+    labels: Labels
+    examples: Mapping[str, Examples]
+    store: Store
+    known: dict[str, bytes]
+
+
+def decide(
+    asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter, folder: Path | None
+) -> Decision:
+    """The plan as it will train; what it rests on is said.
+
+    plan: as the strategy makes it; of one that was given, by a resumed run too, nothing is left to decide.
+    folder: of a run that is resumed.
+    """
+    if folder is not None:
+        return _kept(plan, folder)
+    if asked["plan"] is not None:
+        climbs = any(phase.must_gain for phase in plan.phases)
+        return Decision(plan, tuple(ladder.expected(plan, [None] * len(plan.phases))) if climbs else ())
+    if planning.unanswered(planning.wishes_of(asked)):
+        return Decision(_with_block(asked, plan, begun, say))
+    return _climbed(asked, plan, begun, say) if plan.strategy == "auto" else Decision(plan)
+
+
+def written(rungs: Sequence[Rung], spent: float) -> str:
+    """The rungs as JSON."""
+    return json.dumps({"rungs": [asdict(rung) for rung in rungs], "spent": spent}, indent=1) + "\n"
+
+
+def write_ladder(
+    folder: Path, rungs: Sequence[Rung], rows: Sequence[Mapping[str, Any]], spent: float
+) -> None:
+    """Keep what became of the rungs. rows: of those that training judged."""
+    if rungs:
+        write_sealed(folder, LADDER, written(ladder.outcome(rungs, rows), spent))
+
+
+def predicted(plan: Plan, rungs: Sequence[Rung]) -> list[float | None]:
+    """Seconds that each phase of a plan was predicted to take, where it was."""
+    known = {rung.name: rung.seconds for rung in rungs}
+    return [known.get(phase.name) for phase in plan.phases]
+
+
+def _kept(plan: Plan, folder: Path) -> Decision:
+    if not (folder / LADDER).is_file():
+        return Decision(plan)
+    found = json.loads(read_sealed(folder, LADDER))
+    return Decision(plan, tuple(Rung(**row) for row in found["rungs"]), found["spent"])
+
+
+def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Plan:
+    """Surgical fine-tuning of the block on which the data pull hardest."""
+    network, train = begun.network, begun.examples["train"]
+    targets = np.asarray(begun.task.targets(begun.data.train, begun.labels))
+    found = gathered(network, begun.task, begun.labels, train, targets, begun.store, say, asked)
+    for line in found.says:
+        say.say(line)
+    ratios = ", ".join(f"{row.stage} {row.ratio:.1e}" for row in found.evidence[:-1])
+    names = [network.stages[i].name for i in found.block]
+    note = f"unfrozen: {', '.join(names)}, on which the data pull hardest; |gradient| / |weights|: {ratios}"
+    chosen = planning.make_plan(
+        planning.wishes_of({**asked, "unfreeze": [str(i) for i in found.block]}),
+        network,
+        plan.settings,
+        len(train),
+    )
+    return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decision:
+    """The ladder: decided between phases from 1,000 training examples on, below that out of fold, before."""
+    began = time.monotonic()
+    train, valid = begun.examples["train"], begun.examples["valid"]
+    with say.work("pilot: what each stage costs", 0):
+        measured = pilot(begun.network, begun.task, begun.labels, train, seed=asked["seed"])
+    replayed = asked["replay"] and train.storable and plan.settings.augment in ("none", "features")
+    sizes = {"train": len(train), "valid": len(valid)}
+    # Each process measures its own seconds, and they must all decide alike.
+    costs = processes.from_main(lambda: ladder.costs(plan, measured, **sizes, replayed=replayed))
+    limit = seconds(asked["time_limit"])
+    if limit is not None:
+        plan, costs = ladder.within(plan, costs, limit, times=FOLDS if len(train) < FEW else 1)
+    rungs = ladder.expected(plan, costs)
+    if len(train) >= FEW or asked["dry_run"]:
+        where = "on validation" if len(train) >= FEW else "out of fold, which a dry run leaves out"
+        say.say(f"auto: each rung must gain more than its error, {where}")
+        for rung in rungs:
+            say.say(
+                f"rung {rung.name}: {'solved' if rung.seconds is None else f'about {duration(rung.seconds)}'}"
+            )
+        return Decision(plan, tuple(rungs), time.monotonic() - began)
+    try:
+        folds = fold_of(
+            np.asarray(begun.task.targets(begun.data.train, begun.labels)),
+            groups_of(begun.data, train),
+            seed=asked["seed"],
+        )
+    except BadData as reason:
+        say.warn(f"{reason} The validation split decides alone.")
+        return Decision(plan, tuple(rungs), time.monotonic() - began)
+    rungs = _out_of_fold(asked, plan, begun, say, folds, costs)
+    decided = ladder.cut_down(plan, rungs)
+    # A plan says nothing of seconds: the same command makes the same plan.
+    notes = tuple(rung_line(replace(rung, seconds=None)) for rung in rungs)
+    return Decision(replace(decided, notes=(*plan.notes, *notes)), tuple(rungs), time.monotonic() - began)
+
+
+def _out_of_fold(
+    asked: Mapping[str, Any],
+    plan: Plan,
+    begun: Begun,
+    say: Reporter,
+    folds: np.ndarray,
+    costs: Sequence[float | None],
+) -> list[Rung]:
+    """What became of each rung in the folds, said as it is known."""
+    network, data, store, examples = begun.network, begun.data, begun.store, dict(begun.examples)
+    targets = np.asarray(begun.task.targets(data.train, begun.labels))
+    say.say(
+        f"auto: {len(targets):,} training examples, so {len(set(folds.tolist()))} folds decide on each rung"
+    )
+    recorded, replaying = prepare_replay(asked, network, plan, examples, store, None, targets, Silent())
+    live = replaying is None or any(at is None for at in replaying.at)
+
+    def make(dataset: Any) -> Examples:
+        made = Examples(dataset, network.preprocess, store, known=begun.known)
+        if live:
+            made.keep_pixels()
+        return made
+
+    rungs: list[Rung] = []
+    try:
+        for split in ("train", "valid"):
+            missing = recorded.missing(examples[split])
+            if missing:
+                with say.work(f"frozen stages of {split}", missing) as done:
+                    recorded.fill(examples[split], progress=done)
+        for rung in ladder.climb(
+            network,
+            begun.task,
+            data,
+            begun.labels,
+            plan,
+            examples,
+            recorded,
+            replaying,
+            folds,
+            metric=str(plan.settings.metric),
+            make=make,
+            seconds=costs,
+            time_limit=seconds(asked["time_limit"]),
+            device=asked["device"],
+        ):
+            rungs.append(rung)
+            say.say(rung_line(rung))
+    finally:
+        recorded.close()
+    return rungs

@@ -1,0 +1,96 @@
+"""What is known of every stage of a network on a person's data, before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.choosing.which_stages import StageEvidence, evidence, probed_rows, said, steepest_block
+from tunesmith.networks.network import Network
+from tunesmith.store import Store
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.training.devices import accelerator_for
+from tunesmith.training.examples import Examples
+from tunesmith.verbs.features import recorded_of
+from tunesmith.verbs.loading import check_name, load_network
+from tunesmith.verbs.options import whole
+from tunesmith.verbs.replaying import open_store
+from tunesmith.verbs.reporting import Reporter
+from tunesmith.verbs.understanding import read_data
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A network beside the data: evidence per part, what it says, and how many examples it learns from."""
+
+    network: Network
+    evidence: tuple[StageEvidence, ...]
+    says: tuple[str, ...]
+    examples: int
+
+    @property
+    def block(self) -> list[int]:
+        """The stages that surgical fine-tuning would train."""
+        return steepest_block(self.evidence)
+
+
+def look(asked: Mapping[str, Any], say: Reporter) -> Looked:
+    """Read the data, load the network as a fit would, and gather the evidence.
+
+    asked: options of `fit` by name: what is read, the model, image_size, max_length, engine, device, seed.
+    """
+    from tunesmith.verbs.carrying_out import seed_everything
+
+    check_name(asked["model"])
+    whole("image_size", asked["image_size"])
+    whole("max_length", asked["max_length"])
+    store = open_store(asked["store_limit"])
+    known: dict[str, bytes] = {}
+    data, task, seen = read_data(asked, store, known, say)
+    seen.close()
+    labels = task.labels(data)
+    seed_everything(asked["seed"])  # as fit does: random weights are the same, and so is what is stored
+    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
+    network = load_network(asked["model"] or task.model, want)
+    for line in (f"network: {network.origin}", *network.loaded):
+        say.say(line)
+    network.module.to(accelerator_for(asked["device"], "fp32").device)
+    train = Examples(data.train, network.preprocess, store, known=known)
+    targets = np.asarray(task.targets(data.train, labels))
+    try:
+        return gathered(network, task, labels, train, targets, store, say, asked)
+    finally:
+        train.close()
+
+
+def gathered(
+    network: Network,
+    task: Task,
+    labels: Labels,
+    train: Examples,
+    targets: np.ndarray,
+    store: Store,
+    say: Reporter,
+    asked: Mapping[str, Any],
+) -> Looked:
+    """The evidence on a training split; the network is left as it is."""
+    recorded = recorded_of(network, store, {"train": train}, say, engine=asked["engine"])
+    try:
+        rows = probed_rows(len(train), asked["seed"])
+        missing = recorded.missing(train, rows)
+        if missing:
+            with say.work("features of train", missing) as done:
+                recorded.fill(train, rows, progress=done)
+        with say.work("evidence per stage: a probe of each, and a pilot", 0):
+            grouped = "group" in train.dataset.column_names
+            groups = np.asarray(train.dataset["group"][:]) if grouped else None
+            found = evidence(
+                network, task, labels, recorded, train, targets, groups=groups, seed=asked["seed"]
+            )
+    finally:
+        recorded.close()
+    told = said(found, max(labels.counts) / sum(labels.counts))
+    return Looked(network, found, tuple(told), len(train))

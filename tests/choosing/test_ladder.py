@@ -1,0 +1,208 @@
+"""How far up to train: rungs, what they cost, and that near and far data choose differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunesmith.choosing import ladder
+from tunesmith.choosing.folds import fold_of, groups_of
+from tunesmith.choosing.pilot import Pilot
+from tunesmith.data.data import Data
+from tunesmith.networks.network import Network, Stage, digest
+from tunesmith.plan import Phase, Plan, Settings
+from tunesmith.store import Store
+from tunesmith.tasks.task import Task
+from tunesmith.training.examples import Examples
+from tunesmith.training.loop import RungEnd, Training
+from tunesmith.training.recorded import Recorded
+from tunesmith.training.replaying import plan_replay
+from tunesmith.training.rungs import Rung
+
+Make = Callable[..., Network]
+RATE = 0.05
+PLAN = Plan(
+    "auto",
+    (
+        Phase("head", 1, (0.0, 0.0, 0.0, 1e-2), solver="lbfgs"),
+        Phase("last 1", 12, (0.0, 0.0, RATE, RATE), must_gain=True),
+        Phase("full", 4, (RATE / 5,) * 4, must_gain=True),
+    ),
+    Settings(batch=16, metric="accuracy"),
+)
+
+
+@pytest.fixture
+def replayed(
+    linear: Make, pictures: Callable[..., Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, Any]]:
+    """What a ladder needs of data of a kind, their frozen activations stored."""
+    monkeypatch.setattr(
+        "tunesmith.training.replaying.BYTES_A_SECOND", 1e15
+    )  # or so small a network runs live
+
+    def make(kind: str) -> dict[str, Any]:
+        net, data = linear(), pictures(kind)
+        store = Store(tmp_path / "store")
+        examples = {s: Examples(own, net.preprocess, store) for s, own in data.splits.items()}
+        replaying = plan_replay(net, PLAN, examples["train"], count=336, room=None)
+        assert replaying.at == (3, 2, None)
+        recorded = Recorded(net, store, replaying.cuts, examples["train"], engine="eager")
+        for split in ("train", "valid"):
+            recorded.fill(examples[split])
+        return {
+            "network": net,
+            "data": data,
+            "examples": examples,
+            "recorded": recorded,
+            "replaying": replaying,
+        }
+
+    return make
+
+
+def climbed(task: Task, there: dict[str, Any], **options: Any) -> list[Rung]:
+    """The rungs as out-of-fold answers decide on them."""
+    data, net = there["data"], there["network"]
+    labels = task.labels(data)
+    targets = np.asarray(task.targets(data.train, labels))
+    folds = fold_of(targets, groups_of(data, there["examples"]["train"]), folds=3)
+    usual: dict[str, Any] = {"seconds": [None, 1.0, 1.0], "device": "cpu"}
+    return list(
+        ladder.climb(
+            net,
+            task,
+            data,
+            labels,
+            PLAN,
+            there["examples"],
+            there["recorded"],
+            there["replaying"],
+            folds,
+            metric="accuracy",
+            make=lambda dataset: Examples(dataset, net.preprocess),
+            **{**usual, **options},
+        )
+    )
+
+
+def test_out_of_fold_near_data_stay_at_the_head_and_far_data_climb(
+    task: Task, replayed: Callable[[str], dict[str, Any]]
+) -> None:
+    near = climbed(task, replayed("near"))
+    assert [(r.why, r.taken) for r in near] == [("first", True), ("no_gain", False), ("not_reached", False)]
+    far = climbed(task, replayed("far"))
+    assert far[1].taken
+    assert far[1].gain is not None
+    assert far[1].gain > 0.2
+
+
+def test_on_validation_near_data_stay_at_the_head_and_far_data_climb(
+    task: Task, replayed: Callable[[str], dict[str, Any]]
+) -> None:
+    taken = {}
+    for kind in ("near", "far"):
+        there = replayed(kind)
+        own = {name: there[name] for name in ("examples", "recorded", "replaying")}
+        training = Training(there["network"], task, there["data"], PLAN, device="cpu", **own)
+        taken[kind] = [event.rung.taken for event in training if isinstance(event, RungEnd)]
+    assert taken["near"] == [False]
+    assert taken["far"][0]
+
+
+def test_a_network_that_climbed_in_folds_is_left_as_it_was(
+    task: Task, replayed: Callable[[str], dict[str, Any]]
+) -> None:
+    there = replayed("far")
+    before = digest(there["network"].module.state_dict())
+    first = climbed(task, there)
+    assert digest(there["network"].module.state_dict()) == before
+    assert climbed(task, there) == first  # the same command, the same bits
+
+
+def test_nothing_frozen_is_computed_for_the_folds(
+    task: Task, replayed: Callable[[str], dict[str, Any]]
+) -> None:
+    there = replayed("far")
+    computed = there["recorded"].computed
+    assert computed == 192 + 96
+    climbed(task, there)
+    assert there["recorded"].computed == computed
+
+
+def test_a_rung_that_does_not_fit_the_time_limit_is_left(
+    task: Task, replayed: Callable[[str], dict[str, Any]]
+) -> None:
+    """The fit itself and three folds of which each learns from two thirds: three times 1,000 s."""
+    rungs = climbed(task, replayed("far"), seconds=[None, 1000.0, 1.0], time_limit=2900.0)
+    assert [r.why for r in rungs] == ["first", "too_long", "not_reached"]
+    assert climbed(task, replayed("far"), seconds=[None, 900.0, 1.0], time_limit=2900.0)[1].why == "gain"
+
+
+def test_the_plan_is_cut_down_to_what_was_taken() -> None:
+    rungs = [
+        Rung(n, None, None, None, t, "gain") for n, t in (("head", True), ("last 1", True), ("full", False))
+    ]
+    plan = ladder.cut_down(PLAN, rungs)
+    assert [phase.name for phase in plan.phases] == ["head", "last 1"]
+    assert not any(phase.must_gain for phase in plan.phases)
+
+
+def test_what_training_judged_takes_the_place_of_what_was_expected() -> None:
+    expected = ladder.expected(PLAN, [None, 5.0, 9.0])
+    assert [(r.name, r.seconds, r.why) for r in expected] == [
+        ("head", None, "first"),
+        ("last 1", 5.0, "not_reached"),
+        ("full", 9.0, "not_reached"),
+    ]
+    row = {"name": "last 1", "gain": 0.0, "error": 0.1, "seconds": 5.0, "taken": False, "why": "no_gain"}
+    assert [r.why for r in ladder.outcome(expected, [row])] == ["first", "no_gain", "not_reached"]
+
+
+def test_costs_count_forward_backward_and_validation() -> None:
+    measured = Pilot((1.0,) * 4, (1.0,) * 4, (4.0, 3.0, 2.0, 1.0), (8.0, 6.0, 4.0, 2.0), (0,) * 4, 64)
+    assert ladder.costs(PLAN, measured, train=10, valid=2, replayed=True) == [
+        None,
+        12 * (10 * (3 + 6) + 2 * 3),
+        4 * (10 * (10 + 20) + 2 * 10),
+    ]
+    assert ladder.costs(PLAN, measured, train=10, valid=2, replayed=False)[1] == 12 * (10 * (10 + 6) + 2 * 10)
+
+
+def test_a_rung_gets_as_many_whole_epochs_as_fit_the_time_limit() -> None:
+    plan, costs = ladder.within(PLAN, [None, 120.0, 40.0], 155.0)
+    assert [phase.epochs for phase in plan.phases] == [1, 12, 3]
+    assert costs == [None, 120.0, 30.0]
+    plan, costs = ladder.within(PLAN, [None, 120.0, 40.0], 155.0, times=5)
+    assert [phase.epochs for phase in plan.phases] == [
+        1,
+        3,
+        4,
+    ]  # 3 x 5 x 10 s, and nothing is left for 5 x 10
+    assert costs == [None, 30.0, 40.0]
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [([50, 30, 15, 5], [2, 3, 4]), ([97, 1, 1, 1], [4]), ([25, 25, 25, 25], [1, 4]), ([0, 0, 0], [1, 3])],
+)
+def test_the_rungs_hold_a_twelfth_a_quarter_and_all_of_the_work(
+    work: list[int], expected: list[int], linear: Make
+) -> None:
+    net = linear()
+    stages = tuple(Stage(f"s{i}", (), (), macs) for i, macs in enumerate(work))
+    assert ladder.depths(replace(net, stages=stages)) == expected
+
+
+def test_equal_bytes_share_a_fold(linear: Make, pictures: Callable[..., Data]) -> None:
+    data, net = pictures("near", 20, 4), linear()
+    doubled = data.train.select([*range(20), *range(20)])
+    twice = Data("twice", "image", {**data.splits, "train": doubled}, (), "1" * 64)
+    groups = groups_of(twice, Examples(doubled, net.preprocess))
+    assert len(set(groups.tolist())) == 20
+    assert (groups[:20] == groups[20:]).all()

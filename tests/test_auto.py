@@ -1,0 +1,185 @@
+"""A whole fit that leaves it to evidence which stages train: what it decides, keeps, says and resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith as ts
+from tunesmith.verbs.reporting import Silent
+
+Ask = Callable[..., dict[str, Any]]
+Answer = Any
+MODEL = "timm/test_resnet@none"
+TINY = ("--model", MODEL, "--image-size", 32, "--batch", 8, "--engine", "eager", "--device", "cpu")
+OPTIONS: dict[str, Any] = {
+    "model": MODEL,
+    "image_size": 32,
+    "batch": 8,
+    "epochs": 1,
+    "lr": 0.01,
+    "engine": "eager",
+    "device": "cpu",
+}
+
+
+def outcome(folder: Path) -> str:
+    """A digest of what a run is worth: weights, answers, plan, epochs and rungs, but for times."""
+    total = hashlib.sha256()
+    for name in ("model/weights.safetensors", "predictions.parquet", "plan.json"):
+        total.update((folder / name).read_bytes())
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    if (folder / "ladder.json").is_file():
+        rows += json.loads((folder / "ladder.json").read_text())["rungs"]
+    for row in rows:
+        total.update(json.dumps({k: v for k, v in row.items() if k != "seconds"}).encode())
+    return total.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def few(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> ts.Run:
+    """A run of auto on 34 training pictures."""
+    out = tmp_path_factory.mktemp("auto") / "run"
+    run = ts.fit(str(photos), strategy="auto", out=out, reporter=Silent(), **OPTIONS)
+    assert run is not None
+    return run
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan whose rungs validation decides on, as for a thousand training pictures."""
+    from tunesmith.verbs.looking import plan
+
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    made = plan(model=MODEL, strategy="auto", epochs=2, lr=0.01).plan
+    path.write_text(replace(made, settings=replace(made.settings, batch=8)).to_json())
+    return path
+
+
+def test_with_few_examples_folds_decide_and_what_they_took_trains(few: ts.Run) -> None:
+    rungs = few.ladder
+    assert rungs[0]["why"] == "first"
+    taken = [rung["name"] for rung in rungs if rung["taken"]]
+    assert [phase.name for phase in few.plan.phases] == taken
+    assert {row["phase"] for row in few.history} == set(taken)
+    assert sum("rung " in note for note in few.plan.notes) == len(rungs)
+    judged = [rung for rung in rungs if rung["why"] in ("gain", "no_gain")]
+    assert judged
+    assert all(rung["taken"] == (rung["gain"] > rung["error"]) for rung in judged)
+
+
+def test_the_same_command_decides_and_ends_the_same(few: ts.Run, photos: Path, tmp_path: Path) -> None:
+    again = ts.fit(str(photos), strategy="auto", out=tmp_path / "run", reporter=Silent(), **OPTIONS)
+    assert again is not None
+    assert outcome(again.folder) == outcome(few.folder)
+    other = ts.fit(str(photos), strategy="auto", out=tmp_path / "x", reporter=Silent(), **OPTIONS, seed=1)
+    assert other is not None
+    assert outcome(other.folder) != outcome(few.folder)  # or the digest is blind
+
+
+def test_the_report_shows_the_rungs(few: ts.Run) -> None:
+    page = few.report(out=few.folder / "report.html").read_text(encoding="utf-8")
+    assert "How far it climbed" in page
+    assert "the ladder begins here" in page
+
+
+def test_every_rung_is_said(
+    tunesmith: Callable[..., Answer], photos: Path, tmp_path: Path, ladder: Path
+) -> None:
+    answer = tunesmith("fit", photos, *TINY, "--plan", ladder, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    said = [line for line in answer.err.splitlines() if line.startswith("rung ")]
+    run = ts.Run.open(tmp_path / "run")
+    assert len(said) == sum(rung["why"] not in ("first", "not_reached") for rung in run.ladder)
+    assert "gain" in said[0]
+
+
+def test_a_run_killed_on_a_rung_resumes_to_the_same_bits(
+    ask: Ask, photos: Path, tmp_path: Path, ladder: Path
+) -> None:
+    options = {**OPTIONS, "data": str(photos), "plan": str(ladder)}
+    assert ask("fit", **options, out=str(tmp_path / "whole")) == {"killed": False, "code": 0}
+    assert len(ts.Run.open(tmp_path / "whole").history) > 1
+    for moment in (("step", 7), ("phase", 2), ("predict", 3)):
+        run = tmp_path / moment[0]
+        assert ask("fit", moment, **options, out=str(run))["killed"]
+        assert ask("resume", run=str(run)) == {"killed": False, "code": 0}
+        assert outcome(run) == outcome(tmp_path / "whole"), moment
+
+
+def test_a_run_that_folds_decided_on_resumes_without_deciding_again(
+    ask: Ask, few: ts.Run, photos: Path, tmp_path: Path
+) -> None:
+    trained = sum(rung["why"] in ("first", "gain", "no_gain") for rung in few.ladder)
+    options = {**OPTIONS, "data": str(photos), "strategy": "auto", "out": str(tmp_path / "run")}
+    assert ask("fit", ("phase", 5 * trained + 1), **options)["killed"]  # at the first phase of the fit itself
+    assert (tmp_path / "run" / "ladder.json").is_file()
+    assert ask("resume", ("phase", 5 * trained + 1), run=str(tmp_path / "run")) == {
+        "killed": False,
+        "code": 0,
+    }
+    assert outcome(tmp_path / "run") == outcome(few.folder)
+
+
+def test_a_dry_run_shows_the_ladder_and_trains_nothing(
+    tunesmith: Callable[..., Answer], photos: Path, tmp_path: Path
+) -> None:
+    answer = tunesmith("fit", photos, *TINY, "--strategy", "auto", "--dry-run", "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "rung full: about" in answer.err
+    assert "(if it gains)" in answer.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_surgical_auto_trains_one_block_and_says_why(ask: Ask, photos: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS, "data": str(photos), "strategy": "surgical", "unfreeze": "auto"}
+    assert ask("fit", **options, out=str(tmp_path / "whole")) == {"killed": False, "code": 0}
+    plan = ts.Run.open(tmp_path / "whole").plan
+    trained = [i for i, lr in enumerate(plan.phases[0].lrs[:-1]) if lr > 0]
+    assert trained == list(range(trained[0], trained[-1] + 1))
+    assert len(trained) == max(1, round(plan.stages / 4))
+    assert "the data pull hardest" in plan.notes[0]
+    assert ask("fit", ("step", 2), **options, out=str(tmp_path / "killed"))["killed"]
+    assert ask("resume", run=str(tmp_path / "killed")) == {"killed": False, "code": 0}
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
+def test_one_group_to_learn_from_leaves_it_to_validation(
+    tunesmith: Callable[..., Answer], tiny_text: Callable[[str], Path], tmp_path: Path
+) -> None:
+    lines = ["text,label,who,part"]
+    for i in range(60):
+        said, part = ("bad", "good")[i % 2], ("train", "train", "valid", "test")[i // 2 % 4]
+        lines.append(f"this is {said} number {i},{said},author of {part},{part}")
+    (tmp_path / "grouped.csv").write_text("\n".join(lines) + "\n")
+    answer = tunesmith(
+        "fit", tmp_path / "grouped.csv", "--model", f"hf/{tiny_text('bert')}", "--group", "who",
+        "--split", "part", "--strategy", "auto", "--epochs", 1, "--device", "cpu", "--engine", "eager",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "need two groups or more" in answer.err
+    assert "The validation split decides alone." in answer.err
+    assert ts.Run.open(tmp_path / "run").plan.phases[1].must_gain
+
+
+def test_a_time_limit_below_one_pass_leaves_the_head(photos: Path, tmp_path: Path) -> None:
+    run = ts.fit(
+        str(photos), strategy="auto", time_limit=0.001, out=tmp_path / "run", reporter=Silent(), **OPTIONS
+    )
+    assert run is not None
+    assert [rung["why"] for rung in run.ladder][:2] == ["first", "too_long"]
+    assert {rung["why"] for rung in run.ladder[2:]} <= {"not_reached"}
+    assert [phase.name for phase in run.plan.phases] == ["head"]
+
+
+def test_rungs_that_are_no_numbers_are_refused(tunesmith: Callable[..., Answer], photos: Path) -> None:
+    answer = tunesmith("fit", photos, *TINY, "--strategy", "auto", "--unfreeze", "layer4")
+    assert answer.code == 2
+    assert "how many of the last stages train in each rung: 1,4,12; found 'layer4'" in answer.err
