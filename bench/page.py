@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verdict_page import verdicts
+
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TRAIN, VALID = 7464, 1600  # sentences
 
@@ -75,6 +77,7 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines += checked_data(results["health"])
     if results.get("truth", {}).get("truth"):
         lines += which_network(results["truth"])
+    lines += verdicts(results)
     lines += sturdy(folder)
     for step, section in SECTIONS.items():
         if replay.get(step, {}).get("runs"):
