@@ -39,6 +39,8 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/hostile.py --jobs 2
 	$(BIN)/python bench/health.py
 	$(BIN)/python bench/sturdy.py
+	$(BIN)/python bench/nulls.py
+	$(BIN)/python bench/planted.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

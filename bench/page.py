@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import auto_table
+from verdict_page import verdicts
 
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TRAIN, VALID = 7464, 1600  # sentences
@@ -78,6 +79,7 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines += checked_data(results["health"])
     if results.get("truth", {}).get("truth"):
         lines += which_network(results["truth"])
+    lines += verdicts(results)
     lines += sturdy(folder)
     for step, section in SECTIONS.items():
         if replay.get(step, {}).get("runs"):

@@ -123,6 +123,7 @@ def photo_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         epochs=2,
         batch=8,
         lr=0.01,
+        keep="trained",
         device="cpu",
         out=out,
         reporter=Silent(),

@@ -53,6 +53,7 @@ def options(photos: Path, reviews: Path, tiny_text: Callable[[str], Path]) -> Ca
         return {
             "strategy": strategy,
             "epochs": 3,
+            "keep": "auto" if strategy in ("top", "gradual") else "trained",
             "batch": 8,
             "out": str(out),
             "device": "cpu",

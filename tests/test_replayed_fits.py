@@ -64,6 +64,7 @@ def fit(
             "model": "timm/test_resnet@none",
             "image_size": 32,
             "epochs": 2,
+            "keep": "trained",
             "batch": 8,
             "strategy": "linear_probe",
             "engine": "eager",

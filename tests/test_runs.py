@@ -29,6 +29,7 @@ print(json.dumps(Run.open(sys.argv[1]).predict(sys.argv[2:], probabilities=True)
 def fitted(data: Any, **options: Any) -> ts.Run:
     """A run of a second."""
     usual = {"model": "timm/test_resnet@none", "image_size": 32, "strategy": "full", "epochs": 1, "batch": 8}
+    usual["keep"] = "trained"
     run = ts.fit(data, **{**usual, "device": "cpu", "reporter": Silent(), **options})
     assert run is not None
     return run
@@ -126,7 +127,12 @@ def test_scores_verdict_history_and_plan_can_be_read(photo_run: Path) -> None:
     run = ts.Run.open(photo_run)
     assert run.finished
     assert run.scores["test"]["count"] == 7
-    assert set(run.scores["baselines"]) == {"majority class", "linear probe"}
+    assert list(run.scores["baselines"]) == [
+        "majority class",
+        "colour histogram",
+        "linear probe",
+        "random twin",
+    ]
     assert run.verdict.startswith("accuracy ")
     assert [row["phase"] for row in run.history] == ["head", "full"]
     assert [phase.name for phase in run.plan.phases] == ["head", "full"]

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.tasks.task import Labels, Task
+
+Groups = Sequence[Any] | NDArray[Any] | None  # equal where units belong together; None: each stands alone
 
 SAMPLES = 1000
 LEVEL = 0.95
@@ -55,17 +58,19 @@ def evaluate(
     *,
     samples: int = SAMPLES,
     seed: int = 0,
+    groups: Groups = None,
 ) -> Scores:
     """Score predictions; intervals by the percentile bootstrap over units (Efron 1979).
 
     predictions, targets: one per example, in the same order.
     samples: bootstrap samples. seed: of their draw, so that the interval can be repeated.
+    groups: one per unit; units of a group (a patient, an author) are drawn together.
     """
     outcomes = task.outcomes(predictions, targets)
     value = task.score(outcomes, labels)
     count = len(next(iter(outcomes.values())))
     drawn = np.empty((samples, len(value)))  # not a list of mappings: there may be thousands of classes
-    for sample, rows in zip(drawn, _draws(count, samples, seed), strict=True):
+    for sample, rows in zip(drawn, draws(count, samples, seed, groups), strict=True):
         found = task.score({k: v[rows] for k, v in outcomes.items()}, labels)
         sample[:] = [found.get(name, middle) for name, middle in value.items()]
     lows, highs = np.percentile(drawn, (50 - 50 * LEVEL, 50 + 50 * LEVEL), axis=0)
@@ -93,21 +98,34 @@ def difference(
     """
     a, b = task.outcomes(ours, targets), task.outcomes(theirs, targets)
     count = len(next(iter(a.values())))
-    sign = -1.0 if metric.endswith("loss") else 1.0
+    sign = sign_of(metric)
 
     def gap(rows: Any) -> float:
         first = task.score({k: v[rows] for k, v in a.items()}, labels)[metric]
         second = task.score({k: v[rows] for k, v in b.items()}, labels)[metric]
         return sign * (first - second)
 
-    drawn = [gap(rows) for rows in _draws(count, samples, seed)]
+    drawn = [gap(rows) for rows in draws(count, samples, seed)]
     low, high = np.percentile(drawn, (50 - 50 * LEVEL, 50 + 50 * LEVEL))
     return Score(gap(np.arange(count)), float(low), float(high))
 
 
-def _draws(count: int, samples: int, seed: int) -> Iterator[Any]:
+def sign_of(metric: str) -> float:
+    """1 where more is better, -1 for losses."""
+    return -1.0 if metric.endswith("loss") else 1.0
+
+
+def draws(count: int, samples: int, seed: int, groups: Groups = None) -> Iterator[Any]:
+    """The rows of each bootstrap sample; of whole groups where units are not independent."""
     random = np.random.default_rng(seed)
-    return (random.integers(0, count, count) for _ in range(samples))
+    if groups is None:
+        return (random.integers(0, count, count) for _ in range(samples))
+    _, own = np.unique(np.asarray(groups), return_inverse=True)
+    members = np.split(np.argsort(own, kind="stable"), np.cumsum(np.bincount(own))[:-1])
+    return (
+        np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])
+        for _ in range(samples)
+    )
 
 
 def _confusion(outcomes: Mapping[str, Any], labels: Labels) -> tuple[tuple[int, ...], ...] | None:

@@ -21,7 +21,7 @@ import pytest
 Tunesmith = Callable[..., Any]
 
 TINY = ("--model", "timm/test_resnet@none", "--image-size", "32", "--batch", "8", "--device", "cpu")
-QUICK = (*TINY, "--strategy", "full", "--epochs", "1")
+QUICK = (*TINY, "--strategy", "full", "--epochs", "1", "--keep", "trained")
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ def test_runs_lie_under_runs_and_latest_is_the_newest(tunesmith: Tunesmith, here
 def test_a_configuration_is_the_same_as_its_options(tunesmith: Tunesmith, here: Path, photos: Path) -> None:
     (here / "fit.yaml").write_text(
         f"data: {photos}\nmodel: timm/test_resnet@none\nimage-size: 32\nbatch: 8\ndevice: cpu\n"
-        "strategy: full\nepochs: 1\nlr: 1e-2\n"
+        "strategy: full\nepochs: 1\nlr: 1e-2\nkeep: trained\n"
     )
     assert tunesmith("fit", "--config", "fit.yaml", "--out", "a").code == 0
     assert tunesmith("fit", photos, *QUICK, "--lr", "0.01", "--out", "b").code == 0
@@ -407,7 +407,7 @@ def test_an_edited_plan_is_obeyed(tunesmith: Tunesmith, here: Path, photos: Path
     plan["phases"] = [{"name": "mine", "epochs": 1, "lrs": [0, 0, 0, 0, 0, 0.005, 0, 0.01]}]
     plan["settings"]["batch"] = 17
     (here / "plan.json").write_text(json.dumps(plan))
-    answer = tunesmith("fit", photos, *TINY, "--plan", "plan.json", "--out", "run")
+    answer = tunesmith("fit", photos, *TINY, "--plan", "plan.json", "--keep", "trained", "--out", "run")
     assert answer.code == 0, answer.err
     assert "not obeyed: batch" in answer.err
     (row,) = [json.loads(line) for line in (here / "run" / "history.jsonl").read_text().splitlines()]
@@ -605,7 +605,7 @@ def test_ctrl_c_before_the_first_step_names_the_way_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(carrying_out, "probe", interrupted)
+        patch.setattr(carrying_out, "baselines_of", interrupted)
         answer = tunesmith("fit", photos, *QUICK, "--out", "run")
     assert answer.code == 130
     assert answer.err.splitlines()[-1] == "stopped; go on with: tunesmith resume run"

@@ -23,6 +23,7 @@ beside = pytest.mark.skipif(not find_spec("tunesmith.reports.compare_page"), rea
 
 def fitted(data: Any, out: Path, **options: Any) -> Path:
     usual = {"model": "timm/test_resnet@none", "image_size": 32, "strategy": "full", "epochs": 1, "batch": 8}
+    usual["keep"] = "trained"
     run = ts.fit(data, out=out, device="cpu", reporter=Silent(), **{**usual, **options})
     assert run is not None
     return run.folder

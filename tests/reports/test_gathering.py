@@ -41,6 +41,7 @@ class Mine(nn.Module):
 
 def fitted(data: Any, out: Path, **options: Any) -> ts.Run:
     usual = {"model": "timm/test_resnet@none", "image_size": 32, "strategy": "full", "epochs": 1, "batch": 8}
+    usual["keep"] = "trained"
     run = ts.fit(data, out=out, device="cpu", reporter=Silent(), **{**usual, **options})
     assert run is not None
     return run

@@ -89,7 +89,7 @@ def test_a_fit_keeps_how_far_its_saved_weights_are_from_the_first_ones(photos: P
     made = network()
     before = copy.deepcopy(made.module.state_dict())
     run = ts.fit(
-        photos, model=made, strategy="full", epochs=2, batch=8, lr=0.01, device="cpu",
+        photos, model=made, strategy="full", epochs=2, batch=8, lr=0.01, keep="trained", device="cpu",
         out=tmp_path / "run", reporter=Silent(),
     )  # fmt: skip
     assert run is not None
@@ -137,7 +137,7 @@ def test_a_disk_that_fails_costs_the_distances_alone(
 
 def test_a_parameter_without_elements_ended_a_run_after_training(photos: Path, tmp_path: Path) -> None:
     run = ts.fit(
-        photos, model=network(unused=True), strategy="full", epochs=1, batch=8, device="cpu",
+        photos, model=network(unused=True), strategy="full", epochs=1, batch=8, keep="trained", device="cpu",
         out=tmp_path / "run", reporter=Silent(),
     )  # fmt: skip
     assert run is not None

@@ -81,6 +81,7 @@ def runs(photo_run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
             model="timm/test_resnet@none",
             image_size=32,
             epochs=4,
+            keep="trained",
             batch=8,
             device="cpu",
             out=folder / "begun",

@@ -35,7 +35,8 @@ class Disks:
             place,
             "fit",
             *(str(self.photos), "--model", "timm/test_resnet@none", "--image-size", "32", "--batch", "8"),
-            *("--epochs", "2", "--strategy", "lp_ft", "--device", "cpu", "--out", str(place / "run")),
+            *("--epochs", "2", "--strategy", "lp_ft", "--keep", "trained", "--device", "cpu"),
+            *("--out", str(place / "run")),
             disk={**disk, "forever": forever},
             done=str(place / "done"),
         )

@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
     "image_size": 32,
     "batch": 8,
     "epochs": 4,
+    "keep": "trained",
     "device": "cpu",
 }
 

@@ -22,6 +22,7 @@ OPTIONS: dict[str, Any] = {
     "model": "timm/test_resnet@none",
     "strategy": "lp_ft",
     "epochs": 3,
+    "keep": "trained",
     "batch": 11,
     "image_size": 32,
     "device": "cpu",

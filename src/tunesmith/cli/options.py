@@ -53,6 +53,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
         "batch_norm",
         "metric",
     ),
+    "What is kept": ("keep", "baselines", "beside"),
     "The data": (
         "item",
         "target",

@@ -12,6 +12,7 @@ from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
 from tunesmith.plan import Plan
 from tunesmith.reports.content import Advice, Calibration
+from tunesmith.verdicts.keeping import TRAINED
 
 UNCALIBRATED: Final = 0.05  # of the expected calibration error; above it, stated probabilities mislead
 FAR: Final = 0.2  # nats of validation loss above training loss; more, and a network learns by heart
@@ -103,10 +104,13 @@ def _split(facts: Facts) -> Iterable[Advice]:
 def _worth(facts: Facts) -> Iterable[Advice]:
     """Whether training the stages was worth it."""
     gap, metric = facts.scores["difference"], facts.scores["metric"]
-    told = {"metric": metric, "gap": gap["value"], "low": gap["low"], "high": gap["high"]}
-    if gap["low"] > 0 or not _stages_train(facts.plan):
+    value, low, high = gap["value"], gap["low"], gap["high"]
+    if gap["baseline"] == TRAINED:  # the probe was kept, and the difference is the other way round
+        value, low, high = -value, -high, -low
+    told = {"metric": metric, "gap": value, "low": low, "high": high}
+    if low > 0 or not _stages_train(facts.plan):
         return
-    if gap["high"] < 0:
+    if high < 0:
         peak = max(rate for phase in facts.plan.phases for rate in phase.lrs[:-1])
         command = _again(facts, {"lr": float(f"{peak / 5:.0e}")})
         yield Advice("worse_than_probe", {**told, "command": command})

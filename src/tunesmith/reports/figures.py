@@ -13,6 +13,7 @@ from tunesmith.reports.drawings.bars import Bar, bars
 from tunesmith.reports.drawings.confusion import MOST, confusion
 from tunesmith.reports.drawings.curves import Line, Panel, curves
 from tunesmith.reports.drawings.intervals import Row, intervals
+from tunesmith.reports.drawings.labels import Learned, labels
 from tunesmith.reports.drawings.reliability import reliability
 from tunesmith.reports.drawings.strip import strip
 from tunesmith.reports.rendering import capital, named, number, safe, signed
@@ -49,6 +50,22 @@ def gap_figure(content: Content, words: Words) -> Any:
     written = {"value": signed(gap.value), "low": signed(gap.low), "high": signed(gap.high)}
     row = Row(words("scores.gap", baseline=baseline), gap, signed(gap.value), own=True)
     return safe(intervals("gap", words("scores.gap.alt", baseline=baseline, **written), [row], zero=True))
+
+
+def learning_figure(content: Content, words: Words) -> Any:
+    """The score over the number of labels, of pretrained features and of random ones."""
+    told = content.scores["learning"]
+    lines = [
+        Learned(words(f"learning.{kind}"), colour, tuple((int(n), float(value)) for n, value in told[kind]))
+        for kind, colour in (("pretrained", "accent"), ("random", "muted"))
+        if kind in told
+    ]
+    said = "; ".join(
+        f"{line.name}: " + words.listed([f"{n:,} {number(value)}" for n, value in line.points])
+        for line in lines
+    )
+    alt = words("learning.alt", metric=words.named("metric", str(content.scores["metric"])), rows=said)
+    return safe(labels("learning", alt, lines, words("learning.axis")))
 
 
 def span(score: Score, words: Words) -> str:

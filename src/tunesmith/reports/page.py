@@ -15,13 +15,14 @@ from tunesmith.reports.figures import (
     counts_figure,
     curves_figure,
     gap_figure,
+    learning_figure,
     moved_figure,
     plan_figure,
     scores_figure,
 )
 from tunesmith.reports.findings import told
 from tunesmith.reports.rendering import named, number, render, share_of
-from tunesmith.reports.summary import facts, sentences
+from tunesmith.reports.summary import doubling, facts, sentences
 from tunesmith.reports.tables import (
     LONGEST,
     classes_table,
@@ -36,6 +37,7 @@ from tunesmith.reports.words import Words
 LEAST_GAIN = 1.05  # times faster: less than that is not worth a sentence
 SECTIONS = (
     "scores",
+    "learning",
     "data",
     "plan",
     "ladder",
@@ -75,6 +77,8 @@ def run_page(content: Content, *, lang: str = "en") -> str:
         short=sentences(content, words),
         facts=facts(content, words),
         **_measured(content, words, shown),
+        learning=learning_figure(content, words) if "learning" in shown else None,
+        doubling=doubling(content, words) if "learning" in shown else "",
         **_learned(content, words),
         **_judged(content, words, lang),
     )
@@ -83,6 +87,7 @@ def run_page(content: Content, *, lang: str = "en") -> str:
 def _there(part: str, content: Content, missing: dict[str, str]) -> bool:
     """Whether a section has something to say, be it why it is empty."""
     held: dict[str, Any] = {
+        "learning": content.scores.get("learning"),
         "ladder": content.ladder,
         "curves": content.history,
         "confusion": content.scores["test"].get("confusion"),

@@ -9,8 +9,9 @@ from typing import Any
 from tunesmith.evaluation import Score
 from tunesmith.reports.content import Content
 from tunesmith.reports.figures import SPLITS, score_of
-from tunesmith.reports.rendering import named, number, signed
+from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
+from tunesmith.verdicts.keeping import TRAINED
 
 SHARES = ("accuracy", "balanced_accuracy")  # metrics that are a share of right answers
 
@@ -27,7 +28,7 @@ def short_model(model: str) -> str:
 
 
 def sentences(content: Content, words: Words) -> list[str]:
-    """Three or four: what was made of what, how good it is, whether it helped, what leaked."""
+    """What was made of what, how good it is, whether it helped, what went wrong, what leaked."""
     counts = content.counts
     sizes = {split: sum(own.get(split, 0) for own in counts.values()) for split in SPLITS}
     said = [
@@ -40,6 +41,8 @@ def sentences(content: Content, words: Words) -> list[str]:
         ),
         how_good(content, words),
         helped(content, words),
+        *between(content, words),
+        *alarmed(content, words),
     ]
     leak = without_twins(content, words)
     return [*said, leak] if leak else said
@@ -60,6 +63,8 @@ def helped(content: Content, words: Words) -> str:
     """Whether fine-tuning beat the strongest baseline on the same examples."""
     gap = content.gap
     outcome = "better" if gap.low > 0 else "worse" if gap.high < 0 else "same"
+    if content.baseline == TRAINED:
+        outcome = f"probe.{outcome}"
     return words(
         f"short.{outcome}",
         baseline=words.named("baseline", content.baseline),
@@ -67,6 +72,53 @@ def helped(content: Content, words: Words) -> str:
         gap=signed(gap.value),
         low=signed(gap.low),
         high=signed(gap.high),
+    )
+
+
+def between(content: Content, words: Words) -> list[str]:
+    """That what is kept lies between the pretrained network and the trained one, where it does."""
+    share = content.scores.get("kept", {}).get("coefficient")
+    return [] if share is None else [words("short.between", share=share_of(float(share)))]
+
+
+def alarmed(content: Content, words: Words) -> list[str]:
+    """A sentence for each alarm, the surest first."""
+    said = []
+    for alarm in content.scores.get("alarms", ()):
+        told = alarm["told"]
+        harmed = [
+            words(
+                "alarm.harmed.class",
+                label=named(label, 30),
+                found=own["found"],
+                count=own["count"],
+                before=own["found_by_probe"],
+            )
+            for label, own in told.get("classes", {}).items()
+        ]
+        said.append(
+            words(
+                f"alarm.{alarm['kind']}",
+                against=named(str(told["against"])),
+                gap=signed(float(told.get("gap", 0.0))),
+                classes=words.listed(harmed, most=5),
+            )
+        )
+    return said
+
+
+def doubling(content: Content, words: Words) -> str:
+    """What the last doubling of the labels brought, and what the next one may bring."""
+    own = content.scores["learning"]["doubling"]
+    return words(
+        "learning.doubling",
+        count=f"{int(own['labels']):,}",
+        half=f"{int(own['labels']) // 2:,}",
+        metric=words.named("metric", str(content.scores["metric"])),
+        gain=signed(float(own["value"])),
+        low=signed(float(own["low"])),
+        high=signed(float(own["high"])),
+        forecast=signed(float(own["forecast"])),
     )
 
 

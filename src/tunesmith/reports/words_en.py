@@ -44,6 +44,11 @@ ENGLISH: Final[Mapping[str, str]] = {
     "metric.f1": "F1",
     "baseline.linear probe": "linear probe",
     "baseline.majority class": "majority class",
+    "baseline.random twin": "random weights, frozen",
+    "baseline.TF-IDF": "TF-IDF and logistic regression",
+    "baseline.colour histogram": "colours and edges",
+    "baseline.fine-tuned network": "fine-tuned network",
+    "baseline.from scratch": "from scratch",
     "split.train": "training",
     "split.valid": "validation",
     "split.test": "test",
@@ -51,6 +56,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     # Section headings of a run's page
     "run.kind": "Fine-tuning report",
     "run.scores": "How good it is",
+    "run.learning": "What more labels would bring",
     "run.data": "What it learned from",
     "run.plan": "What trained when",
     "run.ladder": "How far it climbed",
@@ -86,10 +92,33 @@ ENGLISH: Final[Mapping[str, str]] = {
     "short.same": "Whether fine-tuning helped is not proven: the {baseline}, which leaves the network "
     "as it "
     "was, reaches {theirs}, and the difference of {gap} [{low}, {high}] may be chance.",
+    "short.probe.better": "What is kept is a linear probe, which leaves the network as it was: fine-tuned, "
+    "it reaches {theirs} on the same examples, and the difference of {gap} [{low}, {high}] is more than "
+    "chance.",
+    "short.probe.worse": "What is kept is a linear probe, which leaves the network as it was, because "
+    "validation spoke for it; on the test split the fine-tuned network reaches {theirs}, and the difference "
+    "of {gap} [{low}, {high}] is more than chance.",
+    "short.probe.same": "What is kept is a linear probe, which leaves the network as it was: fine-tuned, "
+    "it reaches {theirs} on the same examples, and the difference of {gap} [{low}, {high}] may be chance.",
+    "short.between": "What is kept lies {share} of the way from the pretrained network with its linear "
+    "probe to the fine-tuned one: on validation that was better than either end, or as good and simpler.",
     "short.leak": "Without {count} test examples that have a twin in training or validation, {metric} is "
     "{value} instead of {before}.",
     "short.facts": "{strategy}, {epochs}, {seconds}, {created}",
     "short.untimed": "{strategy}, {epochs}, {created}",
+    # Alarms
+    "alarm.below_probe": "Training did damage: it left the network below its own linear probe, by {gap}.",
+    "alarm.harmed_classes": "Training harmed classes, of which the network now finds fewer than its linear "
+    "probe: {classes}.",
+    "alarm.harmed.class": "{label} ({found} of {count} instead of {before})",
+    "alarm.below_twin": "Negative transfer: for these data the pretrained features are worse than those of "
+    "random weights, by {gap}.",
+    "alarm.below_scratch": "Negative transfer: the network is worse than one that was trained from random "
+    "weights, by {gap}.",
+    "alarm.better_start": "A better start was at hand: {against} has better features for these data, by "
+    "{gap}.",
+    "alarm.no_gain": "Pretraining brought no gain worth having: its features are hardly better than those of "
+    "random weights, by {gap}.",
     # Scores
     "scores.lead": "Each line reaches over the 95 % interval of the {metric} {where}; the dot is the "
     "value. "
@@ -103,6 +132,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scores.value": "Value",
     "scores.interval": "95 % interval",
     "scores.less": "{metric} (less is better)",
+    # Labels
+    "learning.lead": "The {metric} of a linear head on the network's features, on the same test examples, "
+    "by the number of labelled examples that it learned from.",
+    "learning.alt": "{metric} by number of labels. {rows}.",
+    "learning.axis": "labels",
+    "learning.pretrained": "pretrained",
+    "learning.random": "random weights",
+    "learning.doubling": "From {half} to {count} labels, the {metric} of a linear head changed by {gain} "
+    "[{low}, {high}]. If that goes on as it went, twice as many are worth another {forecast}.",
     # Data
     "data.lead": "{total} in {classes}: {train} to learn from, {valid} to choose by, {test} to score once.",
     "data.alt": "Examples by class and split. {rows}.",

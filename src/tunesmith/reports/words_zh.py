@@ -44,6 +44,11 @@ CHINESE: Final[Mapping[str, str]] = {
     "metric.f1": "F1",
     "baseline.linear probe": "线性探针",
     "baseline.majority class": "最大类别",
+    "baseline.random twin": "随机权重（冻结）",
+    "baseline.TF-IDF": "TF-IDF 与逻辑回归",
+    "baseline.colour histogram": "颜色与边缘",
+    "baseline.fine-tuned network": "微调后的网络",
+    "baseline.from scratch": "从头训练",
     "split.train": "训练",
     "split.valid": "验证",
     "split.test": "测试",
@@ -51,6 +56,7 @@ CHINESE: Final[Mapping[str, str]] = {
     # Section headings of a run's page
     "run.kind": "微调报告",
     "run.scores": "效果如何",
+    "run.learning": "更多标签能带来什么",
     "run.data": "从什么数据中学习",
     "run.plan": "何时训练哪些部分",
     "run.ladder": "解冻到了哪一级",
@@ -79,10 +85,26 @@ CHINESE: Final[Mapping[str, str]] = {
     "出偶然。",
     "short.same": "微调是否有帮助尚无定论：不改动网络本身的{baseline}为 {theirs}，"
     "两者相差 {gap} [{low}, {high}]，可能出于偶然。",
+    "short.probe.better": "保留的是不改动网络本身的线性探针：微调后的网络在同样的样本上为 {theirs}，"
+    "两者相差 {gap} [{low}, {high}]，超出偶然。",
+    "short.probe.worse": "保留的是不改动网络本身的线性探针，因为验证集支持它；在测试集上微调后的网络为 "
+    "{theirs}，两者相差 {gap} [{low}, {high}]，超出偶然。",
+    "short.probe.same": "保留的是不改动网络本身的线性探针：微调后的网络在同样的样本上为 {theirs}，"
+    "两者相差 {gap} [{low}, {high}]，可能出于偶然。",
+    "short.between": "保留的网络位于带线性探针的预训练网络与微调后的网络之间，距前者 {share}："
+    "在验证集上它优于两端，或同样好而更简单。",
     "short.leak": "去掉在训练集或验证集中有近似副本的 {count} 个测试样本后，{metric}由 {before} 变为 "
     "{value}。",
     "short.facts": "{strategy}，{epochs}，用时 {seconds}，{created}",
     "short.untimed": "{strategy}，{epochs}，{created}",
+    # Alarms
+    "alarm.below_probe": "训练造成了损害：网络低于它自己的线性探针，相差 {gap}。",
+    "alarm.harmed_classes": "训练损害了一些类别，网络如今找到的比它的线性探针更少：{classes}。",
+    "alarm.harmed.class": "{label}（{count} 个中找到 {found} 个，原为 {before} 个）",
+    "alarm.below_twin": "负迁移：对这些数据，预训练特征不如随机权重的特征，相差 {gap}。",
+    "alarm.below_scratch": "负迁移：该网络不如从随机权重训练的网络，相差 {gap}。",
+    "alarm.better_start": "手边有更好的起点：{against} 的特征更适合这些数据，相差 {gap}。",
+    "alarm.no_gain": "预训练没有带来值得一提的收益：其特征与随机权重的特征几乎一样，相差 {gap}。",
     # Scores
     "scores.lead": "每条线覆盖{metric}的 95% 区间（{where}），圆点是数值本身。下方的差值是配对的：双方回"
     "答的是同样的样本。",
@@ -95,6 +117,14 @@ CHINESE: Final[Mapping[str, str]] = {
     "scores.value": "数值",
     "scores.interval": "95% 区间",
     "scores.less": "{metric}（越小越好）",
+    # Labels
+    "learning.lead": "网络特征上的线性分类头在同样测试样本上的{metric}，随它所学的标注样本数而变。",
+    "learning.alt": "{metric}与标签数的关系。{rows}。",
+    "learning.axis": "标签数",
+    "learning.pretrained": "预训练",
+    "learning.random": "随机权重",
+    "learning.doubling": "标签从 {half} 个增加到 {count} 个，线性分类头的{metric}变化 {gain} "
+    "[{low}, {high}]。若照此下去，标签再加一倍约值 {forecast}。",
     # Data
     "data.lead": "共 {total}，分为 {classes}：{train} 个用于学习，{valid} 个用于选择，{test} 个只用于最"
     "后评分一次。",

@@ -31,13 +31,15 @@ from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.verbs import planning
+from tunesmith.verbs.baselines import baselines_of, check_baselines, names
 from tunesmith.verbs.deciding import LADDER, Begun, decide, predicted, write_ladder
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
+from tunesmith.verbs.keeping import check_keep
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, epoch_line, words
-from tunesmith.verbs.scoring import finish, probe
+from tunesmith.verbs.scoring import finish
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.stopping import Request, interruptible
 from tunesmith.verbs.understanding import examined_first, read_data, say_truncation
@@ -143,6 +145,7 @@ def begin(
         replaying,
         began,
         leaked,
+        store,
         decision.rungs,
         decision.spent,
     )
@@ -172,7 +175,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
     opened.callback(started.recorded.close)
     try:
         fill(started, say)
-        baselines = probe(started, say)
+        baselines = baselines_of(started, say)
         snapshot, complaints = read_checkpoint(folder / "checkpoint")
         for line in complaints:
             say.warn(f"{line} {'The one before it is used.' if snapshot else 'Training begins anew.'}")
@@ -202,11 +205,11 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
         except Diverged:
             # Resuming would diverge again at the same step: what was best until then is the result.
             if training.keep_best("diverged"):
-                finish(started, training, baselines, pretrained)
+                finish(started, training, baselines, pretrained, say)
             raise
         if processes.main():
             write_ladder(folder, started.rungs, training.progress.rungs, started.spent)
-        run = finish(started, training, baselines, pretrained)
+        run = finish(started, training, baselines, pretrained, say)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)
         raise
@@ -221,15 +224,14 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
 
 
 def _pretrained(started: Started) -> Pretrained | None:
-    """What the stages begin with, to see at the end how far they moved.
+    """What the stages begin with, to see at the end how far they moved, and to go back where that is better.
 
-    It serves a report alone: where the disk does not take it, the run goes on without.
+    Where the disk does not take it, the run goes on without, and the trained network is what is kept.
     """
-    if not processes.main():
-        return None
+    found = None
     with suppress(OSError):
-        return Pretrained(started.network, started.plan, started.folder)
-    return None
+        found = Pretrained(started.network, started.plan, started.folder)
+    return None if processes.any_of(found is None) else found  # all processes keep the same network
 
 
 def speaker(reporter: Reporter | None) -> Reporter:
@@ -304,6 +306,10 @@ def _check_early(asked: Mapping[str, Any]) -> None:
     planning.check(planning.wishes_of(asked))
     accelerator_for(asked["device"], asked["precision"])
     check_name(asked["model"])
+    check_baselines(asked["baselines"])
+    check_keep(asked["keep"], asked["head"])
+    for name in names(asked["beside"]):
+        check_name(name)
     whole("image_size", asked["image_size"])
     whole("max_length", asked["max_length"])
     if asked["head"] not in HEADS:

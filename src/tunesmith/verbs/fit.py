@@ -47,6 +47,9 @@ def fit(
     augment: str = "none",
     batch_norm: str = "auto",
     metric: str | None = None,
+    keep: str = "auto",
+    baselines: str = "auto",
+    beside: str | Sequence[str] | None = None,
     image_size: int | None = None,
     max_length: int | None = None,
     item: str | None = None,
@@ -109,6 +112,9 @@ def fit(
     augment: none, flip or standard (crop, flip, colour) for images; features: stored activations.
     batch_norm: of unfrozen stages: auto, train, or frozen.
     metric: what validation decides by; accuracy, or macro_f1 where classes differ over threefold.
+    keep: auto (what validation finds best: trained, its linear probe, or between them), trained or probe.
+    baselines: auto (words or colours, random weights), all (on all examples, and from scratch) or none.
+    beside: other networks, comma separated, whose linear probes are scored too: was a better one at hand?
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
     item: the column with texts or with paths of images.

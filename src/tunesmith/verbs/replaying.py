@@ -93,7 +93,7 @@ def prepare_replay(
 
 def fill(started: Started, say: Reporter) -> None:
     """Compute what is missing: records of all examples if a phase needs them, else of the probe's."""
-    from tunesmith.verbs.scoring import probed_rows
+    from tunesmith.verbs.twin import probed_rows
 
     recorded, replaying = started.recorded, started.replaying
     settings = started.plan.settings

@@ -138,6 +138,9 @@ def outcome(run: Run) -> list[str]:
     metric, test = scores["metric"], scores["test"]
     compared = {"this run": test, **dict(reversed(scores["baselines"].items()))}
     solved = {"linear probe": "linear probe, solved in closed form"}  # beside a strategy of that name
+    if twin := scores.get("twin"):
+        few = f" on {twin['tested_on']:,} of these" if twin["tested_on"] < test["count"] else ""
+        solved["random twin"] = f"random weights, frozen, learned from {twin['learned_from']:,}{few}"
     others = (name for name in test["metrics"] if "/" not in name and name != metric)
     return [
         f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",
@@ -145,6 +148,8 @@ def outcome(run: Run) -> list[str]:
         ", ".join(f"{words(name)} {_interval(test['metrics'][name])}" for name in others),
         *_restated(scores),
         scores["verdict"],
+        *([scores["kept"]["sentence"]] if "sentence" in scores["kept"] else []),
+        *(alarm["sentence"] for alarm in scores.get("alarms", ())),
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Want
 from tunesmith.plan import Plan
+from tunesmith.store import Store
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
@@ -41,5 +42,6 @@ class Started:
     replaying: Replaying | None
     began: float
     leaked: np.ndarray
+    store: Store
     rungs: tuple[Rung, ...] = ()
     spent: float = 0.0

@@ -1,0 +1,45 @@
+"""The part of docs/numbers.md that speaks of verdicts: false alarms, planted cases, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS = {
+    "alike": "all that is compared is equally good",
+    "worth": "and pretraining removes exactly a fifth of the random twin's mistakes",
+}
+
+
+def verdicts(results: Mapping[str, Any]) -> list[str]:
+    """Its lines; none where nothing was measured."""
+    lines = ["## Verdicts\n"] if {"nulls", "planted"} & results.keys() else []
+    if "nulls" in results:
+        lines += [
+            "Simulated runs of which nothing is wrong (see verdict.md), and how many raised any false alarm, "
+            "all alarms together (the 95 % upper bound was to be 6.5 % at most):\n",
+            "| setting | runs | with a false alarm | rate | upper bound |\n|---|---|---|---|---|",
+        ]
+        for name, words in SETTINGS.items():
+            own = results["nulls"]["summary"][name]
+            rates = f"{own['rate']:.1%} | {own['upper']:.1%}"
+            lines.append(f"| {name}: {words} | {own['pairs']:,} | {own['false']} | {rates} |")
+        lines.append(f"\n`{results['nulls']['command']}`\n")
+    if "planted" in results:
+        lines += [
+            "Planted on real data (128 pixels, one epoch):\n",
+            "| planted | data, network | alarm | what was kept | passes added to those needed |",
+            "|---|---|---|---|---|",
+        ]
+        for name, own in results["planted"].items():
+            named = "; ".join(f"{kind} (p {told['p']:.1g})" for kind, told in own["alarms"].items())
+            asked, passes = own["asked"], own["passes"]
+            network = asked["model"].rpartition("/")[2].removesuffix(".safetensors")
+            share = passes["added"] / passes["needed"]
+            missed = "" if set(own["wanted"]) <= own["alarms"].keys() else f" (was to be: {own['wanted'][0]})"
+            lines.append(
+                f"| {name} | {asked['data']}, {network} | {named or 'none'}{missed} | "
+                f"{own['kept']['what']} | {passes['added']:,} to {passes['needed']:,} ({share:.0%}) |"
+            )
+        lines.append("\n`python bench/planted.py`\n")
+    return lines

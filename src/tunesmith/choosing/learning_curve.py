@@ -1,0 +1,86 @@
+"""How good a head becomes with how many labels, and what twice as many are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.training.baselines import sampled
+from tunesmith.training.heads import ridge
+
+STEPS: Final = (30, 100, 300, 1000, 3000)
+MOST: Final = 5000  # labels; more take long to solve, and a line has its direction by then
+FEW: Final = 300  # labels up to which a score is the mean of several draws
+DRAWS: Final = 3
+
+Answers = list[NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores by number of labels, and the answers of the last two: half of the labels, and all of them."""
+
+    sizes: tuple[int, ...]
+    values: tuple[float, ...]
+    half: Answers
+    whole: Answers
+
+
+def sizes(count: int) -> tuple[int, ...]:
+    """The numbers of labels that are tried: 100, 300, 1,000 ..., half of all, all; 5,000 at most.
+
+    >>> sizes(1750), sizes(90)
+    ((100, 300, 875, 1750), (30, 45, 90))
+    """
+    count = min(count, MOST)
+    least = 100 if count >= 300 else STEPS[0]
+    steps = {step for step in STEPS if least <= step < 0.45 * count}
+    return tuple(sorted(steps | {max(count // 2, 1), count}))
+
+
+def learning_curve(
+    known: NDArray[Any],
+    targets: NDArray[np.int64],
+    asked: NDArray[Any],
+    score: Callable[[Answers], float],
+    classes: int,
+    *,
+    seed: int,
+) -> Curve:
+    """Ridge heads on more and more of the features, each scored on the same test examples.
+
+    known: [N, D] with targets [N]. asked: [n, D]. score: of answers for `asked`, more is better.
+    Examples are drawn with each class at its share.
+    """
+    tried = sizes(len(known))
+    values, answers = [], []
+    for size in tried:
+        draws = range(DRAWS if size <= FEW and size < len(known) else 1)
+        for draw in draws:
+            rows = sampled(targets, size, seed=seed + draw)
+            own = ridge(known[rows].astype(float), targets[rows], classes).probabilities(asked.astype(float))
+            answers.append(own)
+        values.append(float(np.mean([score(own) for own in answers[-len(draws) :]])))
+    return Curve(tried, tuple(values), answers[-2], answers[-1])
+
+
+def forecast(sizes: Sequence[int], values: Sequence[float]) -> float:
+    """What twice the labels would bring if mistakes go on falling by a power of their number.
+
+    The power is fitted to the last four sizes (Hestness et al. 2017, arXiv:1712.00409); a curve that does
+    not rise brings 0.
+
+    >>> round(forecast((100, 200, 400), (0.6, 0.8, 0.9)), 4)  # mistakes halve each time
+    0.05
+    """
+    pairs = [(n, 1 - v) for n, v in zip(sizes, values, strict=True) if v < 1][-4:]
+    if len(pairs) < 2 or values[-1] >= 1:
+        return 0.0
+    counts, mistakes = np.log([n for n, _ in pairs]), np.log([e for _, e in pairs])
+    power = -float(np.polyfit(counts, mistakes, 1)[0])
+    return (1 - values[-1]) * (1 - math.pow(2, -power)) if power > 0 else 0.0

@@ -1,0 +1,160 @@
+"""What a fine-tuned network is compared with: answers that cost little and are made before it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tunesmith.choosing.learning_curve import MOST, Curve
+from tunesmith.errors import BadOption
+from tunesmith.networks.preprocess import ImagePreprocess
+from tunesmith.registry import did_you_mean
+from tunesmith.training import processes
+from tunesmith.training.baselines import by_looks, looks_of, sampled, tf_idf
+from tunesmith.training.examples import Examples
+from tunesmith.training.solvers import Linear
+from tunesmith.training.solving import answers_of, probe_head
+from tunesmith.verbs.loading import load_network
+from tunesmith.verbs.reporting import Reporter
+from tunesmith.verbs.started import Started
+from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, recorded_of, twin_of
+from tunesmith.verdicts.keeping import PROBE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KINDS: Final = ("auto", "all", "none")
+LOOKED_AT: Final = 1_000  # training images whose colours are counted, unless all are asked for
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Predictions of everything that needs no stage to be trained.
+
+    head: the linear probe, solved in closed form. answers: predictions by name and split. twin: None where
+    it was not asked for, or cannot be made. others: the probes of other networks, on the test split.
+    curve: of the pretrained features; None where the metric is a loss. said: what could not be made and why.
+    """
+
+    head: Linear
+    answers: Mapping[str, Mapping[str, list[Any]]]
+    curve: Curve | None = None
+    twin: Twin | None = None
+    others: Mapping[str, list[Any]] | None = None
+    said: tuple[str, ...] = ()
+
+
+def check_baselines(asked: Any) -> None:
+    """Raise BadOption for a word that says of no baselines which."""
+    if asked not in KINDS:
+        guess = did_you_mean(str(asked), KINDS)
+        raise BadOption(f"baselines must be one of {', '.join(KINDS)}; found {asked!r}{guess}")
+
+
+def baselines_of(started: Started, say: Reporter) -> Baselines:
+    """Everything that the run asks to be compared with."""
+    task, data, labels = started.task, started.data, started.labels
+    targets = np.asarray(task.targets(data.train, labels), dtype=np.int64)
+    name, _ = task.trivial(labels, 0)
+    answers: dict[str, dict[str, list[Any]]] = {
+        name: {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
+    }
+    said: list[str] = []
+    if started.asked["baselines"] != "none":
+        simple = processes.from_main(lambda: _simple(started, targets, say))
+        if isinstance(simple[1], str):
+            said.append(f"no {simple[0]} baseline: {simple[1]}")
+        else:
+            answers[simple[0]] = {"test": simple[1]}
+    head = _probe(started, targets, answers, say)
+    twin: Twin | str | None = None
+    if started.asked["baselines"] != "none":
+        twin = processes.from_main(lambda: twin_of(started, targets, say))
+    if isinstance(twin, str):
+        said.append(f"no random twin: {twin}")
+    others = {short(other): _other(started, other, targets, say) for other in names(started.asked["beside"])}
+    for line in said:
+        say.say(line)
+    curve = None
+    if started.asked["baselines"] != "none":
+        everything = np.arange(len(data.test))
+        some = drawn_rows(started, targets, MOST)
+        curve = processes.from_main(lambda: curve_of(started, started.recorded, targets, some, everything))
+    return Baselines(head, answers, curve, twin if isinstance(twin, Twin) else None, others, tuple(said))
+
+
+def names(beside: Any) -> tuple[str, ...]:
+    """Models from an option: text with commas, or a sequence.
+
+    >>> names("timm/a, timm/b"), names(None)
+    (('timm/a', 'timm/b'), ())
+    """
+    parts = beside.split(",") if isinstance(beside, str) else beside or ()
+    return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+
+
+def short(model: str) -> str:
+    """A model's name as tables and sentences say it: of a file of weights, what it is called.
+
+    >>> short("timm/a"), short("/data/weights/birds.safetensors")
+    ('timm/a', 'birds')
+    """
+    return Path(model).stem if model.endswith(".safetensors") and "@" not in model else model
+
+
+def _probe(
+    started: Started, targets: NDArray[np.int64], answers: dict[str, dict[str, list[Any]]], say: Reporter
+) -> Linear:
+    recorded, examples, rows = started.recorded, started.examples, probed_rows(started)
+    with say.work("baseline: linear probe on frozen features", len(rows)):
+        head = probe_head(recorded, examples["train"], targets, len(started.labels.names), rows=rows)
+        answers[PROBE] = {split: answers_of(head, recorded, examples[split]) for split in ("valid", "test")}
+    return head
+
+
+def _simple(started: Started, targets: NDArray[np.int64], say: Reporter) -> tuple[str, list[Any] | str]:
+    """Words or colours with logistic regression: its name, and its answers or why there are none."""
+    train, test = started.examples["train"], started.examples["test"]
+    K, seed, all_ = len(started.labels.names), started.asked["seed"], started.asked["baselines"] == "all"
+    try:
+        if started.task.takes == "text":
+            rows = sampled(targets, KNOWN, seed=seed)
+            with say.work("baseline: TF-IDF and logistic regression", len(rows)):
+                known = list(started.data.train[rows.tolist()]["item"])
+                return "TF-IDF", tf_idf(known, targets[rows], list(started.data.test["item"][:]), K)
+        if not isinstance(train.preprocess, ImagePreprocess):
+            return "colour histogram", "the network prepares its images in a way of its own"
+        rows = sampled(targets, KNOWN if all_ else LOOKED_AT, seed=seed)
+        with say.work("baseline: colours and edges", len(rows) + len(test)) as done:
+            known_looks = looks_of(train, rows, started.store, done)
+            asked = looks_of(test, np.arange(len(test)), started.store, done)
+            return "colour histogram", by_looks(known_looks, targets[rows], asked, K)
+    except ValueError as reason:
+        return ("TF-IDF" if started.task.takes == "text" else "colour histogram"), f"{reason}."
+
+
+def _other(started: Started, model: str, targets: NDArray[np.int64], say: Reporter) -> list[Any]:
+    """The linear probe of another network, on the test split; features that are stored are read."""
+    want = replace(started.want, head="linear", dropout=0.0)
+    network = load_network(model, want)
+    network.module.to(next(started.network.module.parameters()).device)
+    splits = {
+        s: Examples(started.data.splits[s], network.preprocess, started.store) for s in ("train", "test")
+    }
+    rows, train = probed_rows(started), splits["train"]
+    try:
+        with closing(recorded_of(network, started, train, engine=started.plan.settings.engine)) as recorded:
+            for own, some in ((train, rows), (splits["test"], None)):
+                if missing := recorded.missing(own, some):
+                    with say.work(f"features of {model}", missing) as done:
+                        recorded.fill(own, some, progress=done)
+            head = probe_head(recorded, train, targets, len(started.labels.names), rows=rows)
+            return list(head.probabilities(recorded.pooled(splits["test"])))
+    finally:
+        for own in splits.values():
+            own.close()

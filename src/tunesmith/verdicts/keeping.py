@@ -1,0 +1,82 @@
+"""Which network is kept: decided on validation, and of what is as good the simplest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tunesmith.evaluation import Groups, sign_of
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.verdicts.paired import error_if_none, pair
+
+TRAINED: Final = "fine-tuned network"
+PROBE: Final = "linear probe"
+BETWEEN: Final = "interpolation"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network that could be kept.
+
+    answers: its predictions for validation. coefficient: of an interpolation, how far it lies from the
+    pretrained network (0) to the trained one (1).
+    """
+
+    what: str
+    answers: Sequence[Any]
+    coefficient: float | None = None
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        return self.what if self.coefficient is None else f"{self.what} at {self.coefficient:g}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is kept, and why in a sentence. valid: the metric of each candidate on validation, by name."""
+
+    what: str
+    coefficient: float | None
+    sentence: str
+    valid: Mapping[str, float]
+
+
+def decide(
+    task: Task,
+    candidates: Sequence[Candidate],
+    targets: Sequence[Any],
+    labels: Labels,
+    metric: str,
+    groups: Groups = None,
+) -> Decision:
+    """The simplest candidate that is within one standard error of the best (Breiman et al. 1984).
+
+    candidates: the simplest first. The error is that of the paired difference on the same examples if
+    there were none: a single example that one alone has right is no gain.
+    """
+    outcomes = [task.outcomes(one.answers, targets) for one in candidates]
+    valid = {c.name: task.score(own, labels)[metric] for c, own in zip(candidates, outcomes, strict=True)}
+    sign = sign_of(metric)
+    best = max(range(len(candidates)), key=lambda i: sign * valid[candidates[i].name])
+
+    def gain(place: int) -> tuple[float, float]:
+        """How much better the best is on validation, and the standard error of that."""
+        two = pair(task, labels, candidates[best].answers, candidates[place].answers, targets, groups)
+        return two.gap(metric), error_if_none(two, metric)
+
+    for place in range(best):
+        value, error = gain(place)
+        if value <= error + 1e-12:
+            why = f"the {candidates[best].name} gains {value:.3f}, within one standard error ({error:.3f})"
+            return _decided(candidates[place], why, valid)
+    if best == 0:
+        return _decided(candidates[0], "nothing else is better", valid)
+    value, error = gain(0)
+    why = f"it gains {value:.3f} over the {candidates[0].name}, more than one standard error ({error:.3f})"
+    return _decided(candidates[best], why, valid)
+
+
+def _decided(one: Candidate, why: str, valid: Mapping[str, float]) -> Decision:
+    return Decision(one.what, one.coefficient, f"kept: the {one.name}, because on validation {why}.", valid)
