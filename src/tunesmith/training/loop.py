@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +46,7 @@ from tunesmith.training.predicting import predict
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
 from tunesmith.training.shortened import first_token_block
+from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import linear_head, solve_head
 from tunesmith.training.state import (
     Progress,
@@ -204,12 +206,79 @@ class Training:
         }
         return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
 
+    def order(self, index: int, epoch: int) -> list[np.ndarray]:
+        """The batches of one epoch of a phase, each an array of rows of the training split."""
+        return epoch_order(
+            len(self.data.train),
+            self.settings.batch,
+            seed=self.settings.seed,
+            epoch=index * 1_000_000 + epoch,
+            lengths=self.examples["train"].lengths,
+            shares=self.shares,
+        )
+
+    def solve(self, solver: str) -> Linear:
+        """Solve the head to convergence on stored features, and leave the solution in the network.
+
+        solver: "ridge" or "lbfgs". Raises BadPlan unless the head is one linear layer.
+        """
+        assert self.recorded is not None
+        targets = {
+            s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
+        }
+        return solve_head(
+            self.network,
+            self.recorded,
+            (self.examples["train"], targets["train"], self.weights),
+            (self.examples["valid"], targets["valid"]),
+            solver,
+        )
+
+    def trial(self, index: int, shares: Sequence[float]) -> Iterator[float]:
+        """The loss of each of a few steps of a phase, taken at these shares of its rates.
+
+        Nothing is counted or validated, and nothing of the network is put back: what the steps change is
+        the caller's to keep. Raises Diverged where a loss is no number.
+        """
+        phase, progress, left = self.plan.phases[index], self.progress, list(shares)
+        before = progress.phase, progress.pieces
+        progress.phase = index
+        _seed(self.settings.seed)
+        try:
+            block = self._set_up(phase)
+            optimizer = optimizer_for(self.network, phase, self.settings)
+            prepared = self._prepared(optimizer)
+            with only_cls(self.network.module, block) if block else nullcontext():
+                for epoch in itertools.count():
+                    order = self.order(index, epoch)[: len(left)]
+                    make = partial(self._collate, self.feed("train", epoch=epoch))
+                    for rows, batch in zip(order, ahead(make, [self._mine(r) for r in order]), strict=True):
+                        set_rates(optimizer, left.pop(0))
+                        yield self._step(prepared, batch.to(self.accelerator.device), len(rows))
+                    if not left:
+                        return
+        finally:
+            progress.phase, progress.pieces = before
+
+    def _set_up(self, phase: Phase) -> str | None:
+        """Let the phase's weights move, and nothing else; the block computed for its first token, if any."""
+        block = self._first_token()
+        frozen.apply(self.network, phase, batch_norm=self._batch_norm())
+        if self.network.preprocess.takes == "image":
+            lay_out(self.network.module, phase, self._few)
+        return block
+
+    def _prepared(self, optimizer: torch.optim.Optimizer) -> Any:
+        """The optimizer in the form that mixed precision takes."""
+        if self.accelerator.scaler is None:
+            return optimizer
+        # accelerate remembers every optimizer, and fp16 would divide the gradients once for each.
+        self.accelerator.free_memory()
+        return self.accelerator.prepare_optimizer(optimizer)
+
     def _phase(self, index: int) -> Iterator[Event]:
         phase, progress, network = self.plan.phases[index], self.progress, self.network
-        block = self._first_token()
-        frozen.apply(network, phase, batch_norm=self._batch_norm())
-        if network.preprocess.takes == "image":
-            lay_out(network.module, phase, self._few)
+        block = self._set_up(phase)
         before = frozen.fingerprints(network, phase)
         self._complete_best()
         with only_cls(network.module, block) if block else nullcontext():
@@ -230,17 +299,7 @@ class Training:
         count = sum(p.numel() for p in trainable(self.network, phase).values())
         yield PhaseStart(index, phase, 1, count, block)
         if progress.epoch == 0:
-            assert self.recorded is not None
-            targets = {
-                s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
-            }
-            solved = solve_head(
-                self.network,
-                self.recorded,
-                (self.examples["train"], targets["train"], self.weights),
-                (self.examples["valid"], targets["valid"]),
-                str(phase.solver),
-            )
+            solved = self.solve(str(phase.solver))
             self._resumed = None
             self._count(solved.loss, phase)
             yield self._validate(phase, 0.0)
@@ -255,11 +314,7 @@ class Training:
             restore_optimizer(optimizer, dict(self._resumed.tensors["optimizer"]))
             restore_random(self._resumed.tensors["random"], self._resumed.randoms)
             self._resumed = None
-        prepared = optimizer
-        if self.accelerator.scaler is not None:
-            # accelerate remembers every optimizer, and fp16 would divide the gradients once for each.
-            self.accelerator.free_memory()
-            prepared = self.accelerator.prepare_optimizer(optimizer)
+        prepared = self._prepared(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
         per_epoch = math.ceil(len(self.data.train) / settings.batch)
@@ -271,14 +326,7 @@ class Training:
         stopped = self._patience(phase)
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
-            order = epoch_order(
-                len(self.data.train),
-                settings.batch,
-                seed=settings.seed,
-                epoch=index * 1_000_000 + progress.epoch,
-                lengths=self.examples["train"].lengths,
-                shares=self.shares,
-            )
+            order = self.order(index, progress.epoch)
             feed = self.feed("train", epoch=progress.epoch)
             rest = order[progress.step :][: steps - progress.phase_steps]
             make = partial(self._collate, feed)

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from tunesmith.verbs import planning
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
+from tunesmith.verbs.rates import chosen_lr
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, epoch_line, words
 from tunesmith.verbs.scoring import finish, probe
@@ -67,7 +68,7 @@ def begin(
     Returns None after a dry run.
     """
     began = time.monotonic()
-    _check_early(asked)
+    check_early(asked)
     say = speaker(reporter)
     if isinstance(asked["plan"], str | Path):
         asked = {**asked, "plan": planning.read_plan(asked["plan"])}
@@ -115,6 +116,13 @@ def begin(
         targets = np.asarray(task.targets(data.train, labels))
         recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
         opened.callback(recorded.close)
+        if asked["lr"] == planning.AUTO and asked["plan"] is None:
+            lent = {"labels": labels, "device": asked["device"], "examples": examples}
+            training = Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)
+            lr, note = chosen_lr(training, say)
+            plan = plan_for({**asked, "lr": lr}, network, data, labels)
+            plan = replace(plan, notes=(*plan.notes, note))
+            say.say(table(plan, [part.name for part in network.parts]))
         if asked["dry_run"]:
             return None
         if folder is None:
@@ -218,9 +226,10 @@ def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Lab
     metric = asked["metric"] or ("macro_f1" if labels.imbalance > IMBALANCED else "accuracy")
     given: Plan | None = asked["plan"]
     if given is None:
-        wishes = planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)})
         settings = Settings(**{f: asked[f] for f in SETTLED})
-        return planning.make_plan(wishes, network, replace(settings, metric=metric), len(data.train))
+        return planning.make_plan(
+            planning.wished(asked), network, replace(settings, metric=metric), len(data.train)
+        )
     fits(given, len(network.stages), network.origin)
     settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])
     return replace(given, settings=settings)
@@ -270,13 +279,13 @@ def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     write_sealed(folder, "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
 
-def _check_early(asked: Mapping[str, Any]) -> None:
+def check_early(asked: Mapping[str, Any]) -> None:
     """What is wrong whatever the data and the network are."""
     from tunesmith.networks.heads import HEADS
     from tunesmith.plan import Phase
     from tunesmith.registry import did_you_mean
 
-    planning.check(planning.Wishes(**{f.name: asked[f.name] for f in fields(planning.Wishes)}))
+    planning.check(planning.wished(asked))
     accelerator_for(asked["device"], asked["precision"])
     check_name(asked["model"])
     whole("image_size", asked["image_size"])

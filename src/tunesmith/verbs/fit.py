@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.verbs.environment import prepare
-from tunesmith.verbs.options import configured, seconds
+from tunesmith.verbs.options import configured, rate, seconds
 from tunesmith.verbs.stopping import stoppable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def fit(
     task: str | None = None,
     strategy: str = "lp_ft",
     epochs: float = 5,
-    lr: float | None = None,
+    lr: float | Literal["auto"] | None = None,
     head_lr: float | None = None,
     decay: float | None = None,
     unfreeze: str | int | Sequence[str | int] | None = None,
@@ -85,7 +85,8 @@ def fit(
     task: what to learn; found from the data when not named.
     strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
     epochs: passes over the training split, over all phases.
-    lr: peak learning rate of the stages next to the head; by default the network family's.
+    lr: peak learning rate of the stages next to the head, or auto: measured by a range test; by default the
+        network family's.
     head_lr: peak learning rate of the head.
     decay: share of the rate that each stage towards the input keeps, 1.0 for none.
     unfreeze: with `top` how many of the last stages; with `surgical` their names, comma separated.
@@ -135,7 +136,7 @@ def fit(
     config: a YAML file of these options, a run's asked.yaml for instance; what is given beside it wins.
     reporter: where to tell what happens; None: lines on standard error.
     """
-    asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")}
+    asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")} | {"lr": rate(lr)}
     limit = seconds(time_limit)
     seconds(checkpoint_every)
     prepare(offline=offline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from tunesmith.verbs.options import whole
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
+AUTO = "auto"  # in the place of a learning rate: the valley of a range test
 LARGEST = 10_000_000  # bytes of a plan; one of 200 phases for 200 stages has 1 MB
 FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
 
@@ -42,6 +43,12 @@ class Wishes:
     solver: str | None = None
 
 
+def wished(asked: Mapping[str, Any]) -> Wishes:
+    """What was asked of a plan; a rate that is still to be measured ("auto") is none that was asked."""
+    found = {f.name: asked[f.name] for f in fields(Wishes)}
+    return Wishes(**{**found, "lr": None if asked["lr"] == AUTO else asked["lr"]})
+
+
 def check(wishes: Wishes) -> None:
     """Raise for what no network could make good, before one is loaded."""
     STRATEGIES.load(wishes.strategy)
@@ -52,7 +59,7 @@ def check(wishes: Wishes) -> None:
         ):
             raise BadOption(
                 f"{name} must lie above 0 and at most {HIGHEST_LR:g}; found {value!r}. Usual rates are 1e-3 "
-                f"for a new head and 1e-5 to 1e-4 for pretrained stages with AdamW."
+                f"for a new head and 1e-5 to 1e-4 for pretrained stages with AdamW; lr='auto' measures one."
             )
     if (
         isinstance(wishes.epochs, bool)
