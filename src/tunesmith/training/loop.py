@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, Diverged, UnknownName
+from tunesmith.errors import BadOption, Diverged, NothingLearned, UnknownName
 from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import augmentation, shaken
 from tunesmith.networks.cls_only import only_cls
@@ -54,6 +54,19 @@ from tunesmith.training.state import (
     random_tensors,
     random_values,
     restore_random,
+)
+from tunesmith.training.supervisor import (
+    JUDGED_FROM,
+    LOOKED_AT,
+    SLOWER,
+    TRIES,
+    Remedied,
+    Start,
+    begun_with,
+    class_weight,
+    ignorant_loss,
+    trouble,
+    without_gradient,
 )
 
 FEW = 1000  # training examples below which a batch's statistics are noise to BatchNorm
@@ -115,7 +128,7 @@ class PhaseEnd:
     stopped: str | None
 
 
-Event = PhaseStart | Step | Halved | EpochEnd | PhaseEnd
+Event = PhaseStart | Step | Halved | EpochEnd | PhaseEnd | Remedied
 
 
 class Training:
@@ -131,6 +144,8 @@ class Training:
     examples: the splits with what is known of them already; None: made from `data`.
     recorded, replaying: what frozen stages put out, and where each phase goes on from it; None: every
         phase runs live.
+    remedies: points to start from where a phase goes wrong, the plan's own first; None: the plan's rates
+        stand, and a training that goes wrong stops.
     """
 
     def __init__(
@@ -147,6 +162,7 @@ class Training:
         examples: Mapping[str, Examples] | None = None,
         recorded: Recorded | None = None,
         replaying: Replaying | None = None,
+        remedies: Sequence[Start] | None = None,
     ) -> None:
         fits(plan, len(network.stages), network.origin)
         self.network, self.task, self.data, self.plan = network, task, data, plan
@@ -163,7 +179,7 @@ class Training:
         self.examples = examples or {
             split: Examples(data.splits[split], network.preprocess) for split in ("train", "valid")
         }
-        self.recorded, self.replaying = recorded, replaying
+        self.recorded, self.replaying, self.remedies = recorded, replaying, remedies
         self.weights = example_weights(data.train, self.labels, self.settings.balance)
         self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
         self.augment = self._augmentation()
@@ -172,7 +188,10 @@ class Training:
         self._optimizer: torch.optim.Optimizer | None = None
         self._began = time.monotonic()
         self._resumed = snapshot
+        self._first: dict[str, Tensor] = {}
         if snapshot is not None:
+            if remedies is not None and not snapshot.progress.best:
+                self._first = self._copied()  # of the network as it was loaded
             self._restore(snapshot)
 
     def __iter__(self) -> Iterator[Event]:
@@ -277,18 +296,29 @@ class Training:
         return self.accelerator.prepare_optimizer(optimizer)
 
     def _phase(self, index: int) -> Iterator[Event]:
-        phase, progress, network = self.plan.phases[index], self.progress, self.network
-        block = self._set_up(phase)
-        before = frozen.fingerprints(network, phase)
-        self._complete_best()
-        with only_cls(network.module, block) if block else nullcontext():
-            stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
+        progress, network = self.progress, self.network
+        if self.remedies is not None and not self.best and not self._first:
+            self._first = self._copied()
+        while True:
+            phase = self._as_it_begins(index)
+            block = self._set_up(phase)
+            before = frozen.fingerprints(network, phase)
+            self._complete_best()
+            try:
+                with only_cls(network.module, block) if block else nullcontext():
+                    stopped = yield from (self._solved if phase.solver else self._trained)(
+                        index, phase, block
+                    )
+                break
+            except (Diverged, NothingLearned) as error:
+                failure = error.with_traceback(None)  # which would hold what the failed attempt held
+            yield self._begun_anew(phase, failure)
         frozen.verify(network, phase, before)
         if stopped == "patience":
             self._load(self.best)  # validations got worse; the next phase begins where they were best
         self._optimizer = None
         progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
-        progress.phase_best, progress.stale = None, 0
+        progress.phase_best, progress.stale, progress.tries, progress.start = None, 0, 0, 0
         if progress.ended is None and progress.phase == len(self.plan.phases):
             progress.ended = "plan"
         yield PhaseEnd(index, phase, stopped)
@@ -317,13 +347,13 @@ class Training:
         prepared = self._prepared(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
-        per_epoch = math.ceil(len(self.data.train) / settings.batch)
-        steps = max(1, round(phase.epochs * per_epoch))
+        steps = self._steps(phase)
         share = partial(factor, steps=steps, schedule=settings.schedule, warmup=settings.warmup)
         set_rates(optimizer, share(max(progress.phase_steps - 1, 0)))
         count = sum(p.numel() for p in trainable(network, phase).values())
         yield PhaseStart(index, phase, steps, count, block)
         stopped = self._patience(phase)
+        self._refuse_trouble(phase)
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
             order = self.order(index, progress.epoch)
@@ -337,12 +367,15 @@ class Training:
                 self._count(loss, phase)
                 if progress.pieces != pieces:
                     yield Halved(progress.pieces, settings.batch)
+                if progress.phase_steps == LOOKED_AT and (unreached := self._unreached(phase)) is not None:
+                    yield unreached
                 lr = max(group["lr"] for group in optimizer.param_groups)
                 yield Step(phase.name, progress.phase_steps, steps, loss, lr, len(rows))
                 if self._late():
                     stopped = progress.ended = "time limit"
                     break
             yield self._validate(phase, max(group["lr"] for group in optimizer.param_groups))
+            self._refuse_trouble(phase)
             stopped = stopped or self._patience(phase)
         return stopped
 
@@ -433,7 +466,11 @@ class Training:
         )
         frozen.modes(self.network, phase, batch_norm=self._batch_norm())
         targets = self.task.targets(self.data.valid, self.labels)
-        scores = self.task.score(self.task.outcomes(predictions, targets), self.labels)
+        outcomes = self.task.outcomes(predictions, targets)
+        scores = self.task.score(outcomes, self.labels)
+        loss = scores.get("log_loss", 0.0)
+        if not math.isfinite(loss):
+            raise Diverged(self._blame(f"the validation loss became {loss}"))
         self._clock()
         progress.epoch += 1
         row = {
@@ -447,10 +484,8 @@ class Training:
             "seconds": round(progress.elapsed, 3),
         }
         progress.history.append(row)
+        progress.trouble = self._trouble(phase, outcomes)
         progress.step, progress.loss_sum, progress.loss_count = 0, 0.0, 0
-        loss = scores.get("log_loss", 0.0)
-        if not math.isfinite(loss):
-            raise Diverged(self._blame(f"the validation loss became {loss}"))
         score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
         if self.metric.endswith("loss"):
             score = -scores[self.metric]
@@ -461,8 +496,106 @@ class Training:
         best = _better(mark, progress.best)
         if best:
             progress.best = mark
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
+            self.best, self._first = self._copied(), {}
         return EpochEnd(row, best)
+
+    # -- what goes wrong -------------------------------------------------------------------------
+
+    def _as_it_begins(self, index: int) -> Phase:
+        """The phase of the plan, or what remedies have made of it; its settings are those from now on."""
+        progress, phase, self.settings = self.progress, self.plan.phases[index], self.plan.settings
+        if self.remedies is None or (progress.start == 0 and progress.rate == 1.0):
+            return phase
+        phase, self.settings = begun_with(phase, self.settings, self.remedies[progress.start], progress.rate)
+        return phase
+
+    def _unreached(self, phase: Phase) -> Remedied | None:
+        """That stages train which no gradient reaches. Raises NothingLearned if none reaches anything."""
+        names, nothing = without_gradient(self.network, phase)
+        if not names:
+            return None
+        if nothing:
+            raise NothingLearned(
+                f"no gradient reaches any weight that trains in phase {phase.name!r}, so nothing can be "
+                f"learned; look for detach() or no_grad() in the network's own code."
+            )
+        return self._noted(
+            Remedied(
+                phase.name,
+                "no gradient",
+                f"no gradient reaches {', '.join(names)}, which should train in phase {phase.name!r}",
+                "they learn nothing: look for detach() or no_grad() in the network's code, or freeze them",
+            )
+        )
+
+    def _trouble(self, phase: Phase, outcomes: Mapping[str, np.ndarray]) -> list[str] | None:
+        """What is wrong with a network that had time to learn, in the last phase: the others prepare it."""
+        progress, steps = self.progress, self._steps(phase)
+        ready = max(JUDGED_FROM, steps / 2, self.settings.warmup * steps)
+        last = progress.phase == len(self.plan.phases) - 1
+        if (
+            phase.solver
+            or not last
+            or progress.phase_steps < ready
+            or not {"truth", "guess"} <= outcomes.keys()
+        ):
+            return None
+        targets = np.asarray(self.task.targets(self.data.train, self.labels))
+        counts = class_weight(targets, self.labels, self.weights, self.shares)
+        ignorant = ignorant_loss(counts, getattr(self.task, "label_smoothing", 0.0))
+        mean = progress.loss_sum / max(progress.loss_count, 1)
+        found = trouble(outcomes["truth"], outcomes["guess"], mean, ignorant)
+        return None if found is None else list(found)
+
+    def _refuse_trouble(self, phase: Phase) -> None:
+        if self.progress.trouble is not None:
+            peak = max(phase.lrs)
+            raise NothingLearned(
+                f"{self.progress.trouble[1]} in phase {phase.name!r}, whose highest learning rate is "
+                f"{peak:g}; try another (--lr {peak / 10:g}), another model, or look at the labels "
+                f"(tunesmith check); the best network so far is the result."
+            )
+
+    def _begun_anew(self, phase: Phase, failure: Diverged | NothingLearned) -> Remedied:
+        """Put the best network so far in place, or the first one, and begin the phase anew, otherwise.
+
+        Raises the failure itself where nothing is left to try, or nothing may be.
+        """
+        progress, found = self.progress, self.progress.trouble
+        if isinstance(failure, Diverged):
+            found = ["diverged", str(failure).partition("; the highest learning rate")[0]]
+        if self.remedies is None or phase.solver or progress.ended is not None or found is None:
+            raise failure
+        if isinstance(failure, Diverged):
+            if progress.tries == TRIES:
+                raise failure
+            progress.tries, progress.rate = progress.tries + 1, progress.rate / SLOWER
+            remedy = (
+                f"phase {phase.name!r} begins anew at a third of its rates, try {progress.tries} of {TRIES}"
+            )
+        else:
+            if progress.start + 1 >= len(self.remedies):
+                raise failure
+            progress.start += 1
+            start = self.remedies[progress.start]
+            number = f"start {progress.start + 1} of {len(self.remedies)}"
+            remedy = f"phase {phase.name!r} begins anew with {start} ({number}; {start.source})"
+        self._load(self.best or self._first)
+        progress.step, progress.phase_steps, progress.loss_sum, progress.loss_count = 0, 0, 0.0, 0
+        progress.phase_best, progress.stale, progress.trouble = None, 0, None
+        progress.smooth_loss = progress.first_loss
+        self._optimizer = self._resumed = None
+        return self._noted(Remedied(phase.name, found[0], found[1], remedy))
+
+    def _noted(self, event: Remedied) -> Remedied:
+        self.progress.remedies.append(asdict(event))
+        return event
+
+    def _steps(self, phase: Phase) -> int:
+        """How many steps a phase takes."""
+        return max(1, round(phase.epochs * math.ceil(len(self.data.train) / self.settings.batch)))
+
+    # -- parts -----------------------------------------------------------------------------------
 
     def feed(self, split: str, *, epoch: int = 0) -> Feed:
         """Where a split's batches come from in the phase that is running."""
@@ -502,6 +635,10 @@ class Training:
         phases = self.plan.phases[: self.progress.phase + 1]
         parts = [i for i in range(len(self.network.parts)) if any(p.lrs[i] > 0 for p in phases)]
         return {name: t for i in parts for name, t in self.network.tensors(i).items()}
+
+    def _copied(self) -> dict[str, Tensor]:
+        """A copy of them in memory."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
 
     def _complete_best(self) -> None:
         """What a phase will move for the first time belongs to the best network as it still is."""
@@ -558,7 +695,7 @@ class Training:
         return self.time_limit is not None and processes.any_of(self.progress.elapsed > self.time_limit)
 
     def _blame(self, what: str) -> str:
-        phase = self.plan.phases[self.progress.phase]
+        phase = self._as_it_begins(self.progress.phase)
         peak = max(phase.lrs)
         kept = "the best network so far is the result" if self.best else "no validation had been reached"
         return (

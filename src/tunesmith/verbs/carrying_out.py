@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.choosing.portfolio import starts
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.data.rows import counted
-from tunesmith.errors import BadOption, Diverged, TunesmithError
+from tunesmith.errors import BadOption, Diverged, NothingLearned, TunesmithError
 from tunesmith.files import clear_leftovers
 from tunesmith.health.saving import HEALTH, to_json
 from tunesmith.networks.network import Network
@@ -30,6 +31,7 @@ from tunesmith.training.examples import Examples
 from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
+from tunesmith.training.supervisor import Remedied, Start
 from tunesmith.verbs import planning
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.loading import check_name, load_network
@@ -181,13 +183,14 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             examples=started.examples,
             recorded=started.recorded,
             replaying=started.replaying,
+            remedies=remedies_for(started),
         )
         try:
             with interruptible() as interrupted:
                 _train(training, started, say, interrupted)
-        except Diverged:
-            # Resuming would diverge again at the same step: what was best until then is the result.
-            if training.keep_best("diverged"):
+        except (Diverged, NothingLearned) as stop:
+            # Resuming would fail again at the same step: what was best until then is the result.
+            if training.keep_best("diverged" if isinstance(stop, Diverged) else "nothing learned"):
                 finish(started, training, baselines, pretrained)
             raise
         run = finish(started, training, baselines, pretrained)
@@ -214,6 +217,15 @@ def _pretrained(started: Started) -> Pretrained | None:
     with suppress(OSError):
         return Pretrained(started.network, started.plan, started.folder)
     return None
+
+
+def remedies_for(started: Started) -> tuple[Start, ...] | None:
+    """Where a phase that goes wrong may begin anew; None where a person named the rates, or the plan."""
+    asked = Run(started.folder).asked
+    if any(asked.get(name) not in (None, planning.AUTO) for name in ("lr", "head_lr", "plan")):
+        return None
+    options = ("batch", "warmup", "weight_decay", "decay")
+    return starts(started.network.family, named=[n for n in options if asked.get(n) is not None])
 
 
 def speaker(reporter: Reporter | None) -> Reporter:
@@ -265,6 +277,9 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
         if main and isinstance(event, Halved):
             with log.open("a", encoding="utf-8") as lines:
                 lines.write(f"memory ran out: {event.pieces} pieces a batch\n")
+        if main and isinstance(event, Remedied):
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(f"{event}\n")
         if main and (isinstance(event, EpochEnd) or late or stop):
             write_checkpoint(folder / "checkpoint", training.snapshot())
             saved = time.monotonic()

@@ -159,7 +159,7 @@ def chosen_lr(training: Training, say: Reporter) -> tuple[float | None, str]:
     with say.work(f"range test of the learning rate in phase {training.plan.phases[index].name}", STEPS):
         found = range_test(_filled(training, index, STEPS, say), phase=index)
     if found.valley is None:
-        note = f"learning rate: the family's, for in a range test of phase {found.phase} the loss fell nowhere"
+        note = f"learning rate: the family's, for in a range test of phase {found.phase} no rate helped"
         say.warn(note)
         return None, note
     lr = float(f"{found.valley:.2g}")

@@ -58,6 +58,7 @@ class Lines:
     def event(self, event: Event) -> None:
         """Write phases, epochs and what went wrong; steps pass silently."""
         from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart
+        from tunesmith.training.supervisor import Remedied
 
         if isinstance(event, PhaseStart):
             self.say(
@@ -73,6 +74,8 @@ class Lines:
             self.warn(
                 f"memory ran out: batches of {event.batch} go in {event.pieces} pieces, gradients added up"
             )
+        elif isinstance(event, Remedied):
+            self.warn(str(event))
         elif isinstance(event, PhaseEnd) and event.stopped:
             self.say(f"phase {event.phase.name} ended early: {event.stopped}")
 

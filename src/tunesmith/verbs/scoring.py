@@ -106,6 +106,7 @@ def finish(
             "epoch": best.get("epoch"),
         },
         "ended": training.progress.ended,
+        **({"remedies": training.progress.remedies} if training.progress.remedies else {}),
         "verdict": sentence(
             metric,
             scores["test"][metric],
