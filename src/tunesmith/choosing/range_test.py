@@ -73,7 +73,7 @@ def range_test(
     """
     index = first_in_steps(training.plan) if phase is None else phase
     tested = training.plan.phases[index]
-    if tested.solver is not None:
+    if tested.solved:
         raise BadPlan(
             f"phase {tested.name!r} is solved by {tested.solver}, so it has no learning rate to test."
         )
@@ -123,7 +123,7 @@ def first_in_steps(plan: Plan, *, stages: bool = False) -> int:
 
     Raises BadPlan where every phase is solved.
     """
-    stepped = [i for i, phase in enumerate(plan.phases) if phase.solver is None]
+    stepped = [i for i, phase in enumerate(plan.phases) if not phase.solved]
     if not stepped:
         raise BadPlan(f"every phase of plan {plan.strategy!r} is solved, so it has no learning rate to test.")
     deep = [i for i in stepped if any(plan.phases[i].lrs[:-1])]
@@ -142,14 +142,17 @@ def rows_seen(training: Training, index: int, steps: int = STEPS) -> np.ndarray:
     while len(found) < steps:
         found += training.order(index, epoch)
         epoch += 1
-    return np.unique(np.concatenate(found[:steps]))
+    return np.unique(np.concatenate(found[:steps]) % len(training.data.train))
+
+
+def head_comes_first(plan: Plan, index: int) -> bool:
+    """Whether phases come before, and all of them train the head alone."""
+    return index > 0 and not any(any(phase.lrs[:-1]) for phase in plan.phases[:index])
 
 
 def solved_first(training: Training, index: int) -> bool:
     """Solve the head, where earlier phases train nothing else and it can be solved; whether it was."""
-    earlier = training.plan.phases[:index]
-    alone = all(not any(phase.lrs[:-1]) for phase in earlier)
-    if not earlier or not alone or training.recorded is None:
+    if not head_comes_first(training.plan, index) or training.recorded is None:
         return False
     try:
         training.solve("lbfgs")

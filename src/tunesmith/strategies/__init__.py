@@ -22,5 +22,6 @@ STRATEGIES: Final = Registry(
         "lp_ft": "tunesmith.strategies.lp_ft:plan",
         "full": "tunesmith.strategies.full:plan",
         "surgical": "tunesmith.strategies.surgical:plan",
+        "contrastive": "tunesmith.strategies.contrastive:plan",
     },
 )

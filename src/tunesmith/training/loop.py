@@ -26,7 +26,7 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.plan import Phase, Plan, fits
 from tunesmith.registry import did_you_mean
 from tunesmith.tasks.task import Batch, Labels, Task
-from tunesmith.training import frozen, processes
+from tunesmith.training import contrastive, frozen, processes
 from tunesmith.training.balance import example_weights, sampling_shares
 from tunesmith.training.batches import ahead, epoch_order
 from tunesmith.training.devices import accelerator_for
@@ -47,7 +47,7 @@ from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
 from tunesmith.training.shortened import first_token_block
 from tunesmith.training.solvers import Linear
-from tunesmith.training.solving import linear_head, solve_head
+from tunesmith.training.solving import Pooled, linear_head, solve_head
 from tunesmith.training.state import (
     Progress,
     Snapshot,
@@ -183,6 +183,8 @@ class Training:
         self.weights = example_weights(data.train, self.labels, self.settings.balance)
         self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
         self.augment = self._augmentation()
+        if any(phase.loss == "contrastive" for phase in plan.phases):
+            contrastive.check_pairs(network)
         if any(phase.solver for phase in plan.phases):
             linear_head(network)
         self._optimizer: torch.optim.Optimizer | None = None
@@ -226,34 +228,44 @@ class Training:
         return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
 
     def order(self, index: int, epoch: int) -> list[np.ndarray]:
-        """The batches of one epoch of a phase, each an array of rows of the training split."""
-        return epoch_order(
-            len(self.data.train),
-            self.settings.batch,
-            seed=self.settings.seed,
-            epoch=index * 1_000_000 + epoch,
-            lengths=self.examples["train"].lengths,
-            shares=self.shares,
-        )
+        """The batches of one epoch of a phase, each an array of rows of the training split.
 
-    def solve(self, solver: str) -> Linear:
-        """Solve the head to convergence on stored features, and leave the solution in the network.
-
-        solver: "ridge" or "lbfgs". Raises BadPlan unless the head is one linear layer.
+        Where the phase has several rounds in an epoch, rows are counted on from round to round.
         """
-        assert self.recorded is not None
+        count, rounds = len(self.data.train), contrastive.rounds(self.plan.phases[index])
+        return [
+            rows + turn * count
+            for turn in range(rounds)
+            for rows in epoch_order(
+                count,
+                self.settings.batch,
+                seed=self.settings.seed,
+                epoch=(index * 1_000_000 + epoch) * rounds + turn,
+                lengths=self.examples["train"].lengths,
+                shares=self.shares,
+            )
+        ]
+
+    def solve(self, solver: str, features: Pooled | None = None) -> Linear:
+        """Solve the head to convergence on features, and leave the solution in the network.
+
+        solver: "ridge" or "lbfgs". features: None: the stored ones.
+        Raises BadPlan unless the head is one linear layer.
+        """
+        found = features or self.recorded
+        assert found is not None
         targets = {
             s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
         }
         return solve_head(
             self.network,
-            self.recorded,
+            found,
             (self.examples["train"], targets["train"], self.weights),
             (self.examples["valid"], targets["valid"]),
             solver,
         )
 
-    def trial(self, index: int, shares: Sequence[float]) -> Iterator[float]:
+    def trial(self, index: int, shares: Sequence[float]) -> Generator[float, None, None]:
         """The loss of each of a few steps of a phase, taken at these shares of its rates.
 
         Nothing is counted or validated, and nothing of the network is put back: what the steps change is
@@ -270,7 +282,7 @@ class Training:
             with only_cls(self.network.module, block) if block else nullcontext():
                 for epoch in itertools.count():
                     order = self.order(index, epoch)[: len(left)]
-                    make = partial(self._collate, self.feed("train", epoch=epoch))
+                    make = self._maker(index, epoch)
                     for rows, batch in zip(order, ahead(make, [self._mine(r) for r in order]), strict=True):
                         set_rates(optimizer, left.pop(0))
                         yield self._step(prepared, batch.to(self.accelerator.device), len(rows))
@@ -306,9 +318,8 @@ class Training:
             self._complete_best()
             try:
                 with only_cls(network.module, block) if block else nullcontext():
-                    stopped = yield from (self._solved if phase.solver else self._trained)(
-                        index, phase, block
-                    )
+                    run = self._solved if phase.solved else self._trained
+                    stopped = yield from run(index, phase, block)
                 break
             except (Diverged, NothingLearned) as error:
                 failure = error.with_traceback(None)  # which would hold what the failed attempt held
@@ -357,9 +368,8 @@ class Training:
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
             order = self.order(index, progress.epoch)
-            feed = self.feed("train", epoch=progress.epoch)
             rest = order[progress.step :][: steps - progress.phase_steps]
-            make = partial(self._collate, feed)
+            make = self._maker(index, progress.epoch)
             for rows, batch in zip(rest, ahead(make, [self._mine(r) for r in rest]), strict=True):
                 set_rates(optimizer, share(progress.phase_steps))
                 pieces = progress.pieces
@@ -374,6 +384,9 @@ class Training:
                 if self._late():
                     stopped = progress.ended = "time limit"
                     break
+            if phase.loss == "contrastive":
+                now = contrastive.Features(network, self.task, self.labels, batch=2 * settings.batch)
+                self.solve(str(phase.solver), now)
             yield self._validate(phase, max(group["lr"] for group in optimizer.param_groups))
             self._refuse_trouble(phase)
             stopped = stopped or self._patience(phase)
@@ -395,6 +408,8 @@ class Training:
             batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
         start, values = random_tensors(), random_values()
         accelerator = self.accelerator
+        pairs = self.plan.phases[self.progress.phase].loss == "contrastive"
+        count = rows * (contrastive.GROUP if pairs else 1)
         idle = process >= rows  # and its one example is another process's
 
         def attempt(pieces: int) -> float:
@@ -402,15 +417,16 @@ class Training:
                 restore_random(start, values)
             optimizer.zero_grad(set_to_none=True)
             total = 0.0
-            for piece in batch.parts(pieces):
+            for piece in contrastive.parts(batch, pieces) if pairs else batch.parts(pieces):
                 with accelerator.autocast(), frozen.norms_at_rest(self.network, piece.size):
-                    loss = self.task.loss(self.network, piece)
-                share = 0.0 if idle else piece.size / rows
+                    loss = (contrastive.pair_loss if pairs else self.task.loss)(self.network, piece)
+                share = 0.0 if idle else piece.size / count
                 accelerator.backward(loss * share)
                 total += float(loss.detach()) * share
             return total
 
-        own, self.progress.pieces = pieces_that_fit(attempt, batch.size, self.progress.pieces)
+        most = batch.size // contrastive.GROUP if pairs else batch.size
+        own, self.progress.pieces = pieces_that_fit(attempt, most, self.progress.pieces)
         loss = self._together(optimizer, own)
         if not math.isfinite(loss):
             raise Diverged(self._blame(f"the loss became {loss}"))
@@ -533,12 +549,8 @@ class Training:
         progress, steps = self.progress, self._steps(phase)
         ready = max(JUDGED_FROM, steps / 2, self.settings.warmup * steps)
         last = progress.phase == len(self.plan.phases) - 1
-        if (
-            phase.solver
-            or not last
-            or progress.phase_steps < ready
-            or not {"truth", "guess"} <= outcomes.keys()
-        ):
+        early = not last or progress.phase_steps < ready
+        if phase.solver or early or not {"truth", "guess"} <= outcomes.keys():
             return None
         targets = np.asarray(self.task.targets(self.data.train, self.labels))
         counts = class_weight(targets, self.labels, self.weights, self.shares)
@@ -564,7 +576,7 @@ class Training:
         progress, found = self.progress, self.progress.trouble
         if isinstance(failure, Diverged):
             found = ["diverged", str(failure).partition("; the highest learning rate")[0]]
-        if self.remedies is None or phase.solver or progress.ended is not None or found is None:
+        if self.remedies is None or phase.solved or progress.ended is not None or found is None:
             raise failure
         if isinstance(failure, Diverged):
             if progress.tries == TRIES:
@@ -593,7 +605,8 @@ class Training:
 
     def _steps(self, phase: Phase) -> int:
         """How many steps a phase takes."""
-        return max(1, round(phase.epochs * math.ceil(len(self.data.train) / self.settings.batch)))
+        per_epoch = contrastive.rounds(phase) * math.ceil(len(self.data.train) / self.settings.batch)
+        return max(1, round(phase.epochs * per_epoch))
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -616,6 +629,18 @@ class Training:
         rows = np.arange(min(2, len(self.data.valid)))
         inputs = self.feed("valid").batch(rows, self.task, self.labels).to(self.accelerator.device).inputs
         return self.network(inputs.each(torch.clone) if isinstance(inputs, Activations) else inputs)
+
+    def _maker(self, index: int, epoch: int) -> Callable[[np.ndarray], Batch]:
+        """What makes the training batches of one epoch of a phase out of their rows."""
+        feed, phase = self.feed("train", epoch=epoch), self.plan.phases[index]
+        if phase.loss != "contrastive":
+            return partial(self._collate, feed)
+        targets = np.asarray(self.task.targets(self.data.train, self.labels))
+        rounds, seed = contrastive.rounds(phase), self.settings.seed
+        first = (index * 1_000_000 + epoch) * rounds
+        met = [contrastive.partners(targets, seed=seed, epoch=first + turn) for turn in range(rounds)]
+        every, count = np.concatenate(met), len(targets)
+        return lambda rows: self._collate(feed, contrastive.groups(rows, every, count))
 
     def _collate(self, feed: Feed, rows: np.ndarray) -> Batch:
         batch = feed.batch(rows, self.task, self.labels)

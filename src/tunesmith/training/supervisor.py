@@ -90,6 +90,8 @@ def without_gradient(network: Network, phase: Phase) -> tuple[list[str], bool]:
     reached: dict[int, bool] = {}
     for name, parameter in trainable(network, phase).items():
         part = network.owner(name)
+        if part == len(network.stages) and phase.loss == "contrastive":
+            continue  # its head is solved
         reached[part] = reached.get(part, False) or (
             parameter.grad is not None and bool(parameter.grad.any())
         )

@@ -119,7 +119,7 @@ def begin(
         recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
         opened.callback(recorded.close)
         if asked["lr"] == planning.AUTO and asked["plan"] is None:
-            lent = {"labels": labels, "device": asked["device"], "examples": examples}
+            lent: dict[str, Any] = {"labels": labels, "device": asked["device"], "examples": examples}
             training = Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)
             lr, note = chosen_lr(training, say)
             plan = plan_for({**asked, "lr": lr}, network, data, labels)

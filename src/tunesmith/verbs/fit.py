@@ -83,7 +83,7 @@ def fit(
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, a Network, or auto: the
         best of a ranking.
     task: what to learn; found from the data when not named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive.
     epochs: passes over the training split, over all phases.
     lr: peak learning rate of the stages next to the head, or auto: measured by a range test; by default the
         network family's.
@@ -100,7 +100,7 @@ def fit(
     weight_decay: spares biases and norms.
     schedule: constant, step, linear, cosine or one-cycle.
     warmup: share of a phase's steps in which the rate rises.
-    batch: examples per step; 32, or 16 below 500 training examples.
+    batch: examples per step; 32, or 16 below 500 training examples, or 8 with contrastive.
     solver: ridge or lbfgs: solve a linear head to convergence instead of training it in steps.
     clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.

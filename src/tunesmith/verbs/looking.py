@@ -81,7 +81,7 @@ def plan(
 
     model: the network that it is for.
     stages: how many stages, where no network is named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical.
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive.
     epochs: over all phases.
     lr: peak learning rate of the stages next to the head.
     head_lr: peak learning rate of the head.

@@ -98,7 +98,7 @@ def table(
         weight_decay=base.weight_decay if wishes.weight_decay is None else wishes.weight_decay,
         schedule=wishes.schedule or base.schedule,
         warmup=base.warmup if wishes.warmup is None else wishes.warmup,
-        batch=wishes.batch if wishes.batch is not None else (16 if examples < FEW else 32),
+        batch=_usual_batch(wishes.strategy, examples) if wishes.batch is None else wishes.batch,
     )
     function = STRATEGIES.load(wishes.strategy)
     lr, head_lr = rates(wishes, base)
@@ -120,6 +120,11 @@ def table(
             raise BadOption(f"strategy {wishes.strategy!r} takes no {name!r}; {', '.join(takers)} do.")
     plan: Plan = function(stages, wishes.epochs, lr, **options)
     return replace(plan, settings=settings, phases=solved(plan.phases, wishes))
+
+
+def _usual_batch(strategy: str, examples: int) -> int:
+    """Small where there are few examples; of pairs 8 examples are 16 pairs, SetFit's batch."""
+    return 8 if strategy == "contrastive" else 16 if examples < FEW else 32
 
 
 def solved(phases: tuple[Phase, ...], wishes: Wishes) -> tuple[Phase, ...]:
@@ -144,6 +149,8 @@ def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:
         head = wishes.head_lr or wishes.lr or base.head_lr
         return head, head
     usual = base.top_lr if wishes.strategy in ("top", "surgical") else base.full_lr
+    if wishes.strategy == "contrastive":
+        usual = base.full_lr / 5  # of texts 1e-5, SetFit's (arXiv:2209.11055)
     return wishes.lr or usual, wishes.head_lr or base.head_lr
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.verbs.environment import prepare
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tunesmith.choosing.range_test import RangeTest
     from tunesmith.networks.network import Network
     from tunesmith.training.loop import Training
@@ -75,7 +77,7 @@ def lr(
     data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, or a Network.
     task: what to learn; found from the data when not named.
-    strategy: whose plan: linear_probe, top, gradual, lp_ft, full, surgical.
+    strategy: whose plan: linear_probe, top, gradual, lp_ft, full, surgical, contrastive.
     phase: which phase of the plan, from 1; by default the first that is trained in steps.
     low: the rate that it begins with.
     high: the rate that it ends with.
@@ -90,7 +92,7 @@ def lr(
     optimizer: adamw, adam or sgd.
     momentum: of SGD.
     weight_decay: spares biases and norms.
-    batch: examples per step; 32, or 16 below 500 training examples.
+    batch: examples per step; 32, or 16 below 500 training examples, or 8 with contrastive.
     clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.
     balance: none, weights (rare classes count more) or sampler (drawn more often).
@@ -170,19 +172,21 @@ def chosen_lr(training: Training, say: Reporter) -> tuple[float | None, str]:
 
 def _filled(training: Training, index: int | None, steps: int, say: Reporter) -> Training:
     """The training, with all that is stored of the examples that a range test takes."""
-    from tunesmith.choosing.range_test import first_in_steps, rows_seen
+    from tunesmith.choosing.range_test import first_in_steps, head_comes_first, rows_seen
 
     index = first_in_steps(training.plan) if index is None else index
     recorded, replaying = training.recorded, training.replaying
-    wanted = {}
-    if recorded is not None and replaying is not None and replaying.at[index] is not None:
-        wanted["train"] = rows_seen(training, index, steps)
-    if recorded is not None and index:  # the head is solved first, on all examples
-        wanted = dict.fromkeys(("train", "valid"))
+    if recorded is None:
+        return training
+    wanted: dict[str, np.ndarray | None] = {}
+    if head_comes_first(training.plan, index):  # it is solved on all examples
+        wanted = {"train": None, "valid": None}
+    elif replaying is not None and replaying.at[index] is not None:
+        wanted = {"train": rows_seen(training, index, steps)}
     for split, rows in wanted.items():
         own = training.examples[split]
-        missing = recorded.missing(own, rows) if recorded is not None else 0
-        if recorded is not None and missing:
+        missing = recorded.missing(own, rows)
+        if missing:
             with say.work(f"frozen stages of {split}", missing) as done:
                 recorded.fill(own, rows, progress=done)
     return training
@@ -220,7 +224,7 @@ def _training(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> Tra
     examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
     for own in examples.values():
         opened.callback(own.close)
-    lent = {"labels": labels, "device": asked["device"], "examples": examples}
+    lent: dict[str, Any] = {"labels": labels, "device": asked["device"], "examples": examples}
     Training(network, task, data, plan, **lent)  # what cannot be trained is refused before anything runs
     targets = np.asarray(task.targets(data.train, labels))
     recorded, replaying = prepare_replay(asked, network, plan, examples, store, None, targets, say)
