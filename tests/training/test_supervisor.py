@@ -132,9 +132,16 @@ def test_a_phase_that_diverges_three_times_stops(small: Make, task: Task, pixels
 def test_a_training_that_learns_nothing_goes_on_from_the_next_start_and_learns(
     small: Make, task: Task, many: Data
 ) -> None:
-    training = Training(small(), task, many, plan(40, 1e-12), device="cpu", remedies=CURE)
-    events = list(training)
+    network = small()
+    first = weights_of(network)
+    training = Training(network, task, many, plan(40, 1e-12), device="cpu", remedies=CURE)
+    events, at_remedy = list[Event](), dict[str, Tensor]()
+    for each in training:
+        events.append(each)
+        if isinstance(each, Remedied):
+            at_remedy = weights_of(network)
     (event,) = remedied(events)
+    assert equal(at_remedy, first)  # not from what a dead training made of it
     assert event.trouble in ("dead", "one class")
     assert "begins anew with 1e+10 of the rates (start 2 of 2; by hand)" in event.remedy
     assert training.progress.ended == "plan"

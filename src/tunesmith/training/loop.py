@@ -66,7 +66,7 @@ from tunesmith.training.supervisor import (
     class_weight,
     ignorant_loss,
     trouble,
-    without_gradient,
+    unreached,
 )
 
 FEW = 1000  # training examples below which a batch's statistics are noise to BatchNorm
@@ -192,7 +192,7 @@ class Training:
         self._resumed = snapshot
         self._first: dict[str, Tensor] = {}
         if snapshot is not None:
-            if remedies is not None and not snapshot.progress.best:
+            if remedies is not None and snapshot.progress.phase == 0:
                 self._first = self._copied()  # of the network as it was loaded
             self._restore(snapshot)
 
@@ -309,7 +309,7 @@ class Training:
 
     def _phase(self, index: int) -> Iterator[Event]:
         progress, network = self.progress, self.network
-        if self.remedies is not None and not self.best and not self._first:
+        if self.remedies is not None and index == 0 and not self._first:
             self._first = self._copied()
         while True:
             phase = self._as_it_begins(index)
@@ -327,7 +327,7 @@ class Training:
         frozen.verify(network, phase, before)
         if stopped == "patience":
             self._load(self.best)  # validations got worse; the next phase begins where they were best
-        self._optimizer = None
+        self._optimizer, self._first = None, {}
         progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
         progress.phase_best, progress.stale, progress.tries, progress.start = None, 0, 0, 0
         if progress.ended is None and progress.phase == len(self.plan.phases):
@@ -377,8 +377,8 @@ class Training:
                 self._count(loss, phase)
                 if progress.pieces != pieces:
                     yield Halved(progress.pieces, settings.batch)
-                if progress.phase_steps == LOOKED_AT and (unreached := self._unreached(phase)) is not None:
-                    yield unreached
+                if progress.phase_steps == LOOKED_AT and (event := unreached(network, phase)) is not None:
+                    yield self._noted(event)
                 lr = max(group["lr"] for group in optimizer.param_groups)
                 yield Step(phase.name, progress.phase_steps, steps, loss, lr, len(rows))
                 if self._late():
@@ -512,7 +512,7 @@ class Training:
         best = _better(mark, progress.best)
         if best:
             progress.best = mark
-            self.best, self._first = self._copied(), {}
+            self.best = self._copied()
         return EpochEnd(row, best)
 
     # -- what goes wrong -------------------------------------------------------------------------
@@ -524,25 +524,6 @@ class Training:
             return phase
         phase, self.settings = begun_with(phase, self.settings, self.remedies[progress.start], progress.rate)
         return phase
-
-    def _unreached(self, phase: Phase) -> Remedied | None:
-        """That stages train which no gradient reaches. Raises NothingLearned if none reaches anything."""
-        names, nothing = without_gradient(self.network, phase)
-        if not names:
-            return None
-        if nothing:
-            raise NothingLearned(
-                f"no gradient reaches any weight that trains in phase {phase.name!r}, so nothing can be "
-                f"learned; look for detach() or no_grad() in the network's own code."
-            )
-        return self._noted(
-            Remedied(
-                phase.name,
-                "no gradient",
-                f"no gradient reaches {', '.join(names)}, which should train in phase {phase.name!r}",
-                "they learn nothing: look for detach() or no_grad() in the network's code, or freeze them",
-            )
-        )
 
     def _trouble(self, phase: Phase, outcomes: Mapping[str, np.ndarray]) -> list[str] | None:
         """What is wrong with a network that had time to learn, in the last phase: the others prepare it."""
@@ -571,6 +552,7 @@ class Training:
     def _begun_anew(self, phase: Phase, failure: Diverged | NothingLearned) -> Remedied:
         """Put the best network so far in place, or the first one, and begin the phase anew, otherwise.
 
+        Of a first phase that learned nothing even the best network may have lost what it was pretrained for.
         Raises the failure itself where nothing is left to try, or nothing may be.
         """
         progress, found = self.progress, self.progress.trouble
@@ -592,7 +574,8 @@ class Training:
             start = self.remedies[progress.start]
             number = f"start {progress.start + 1} of {len(self.remedies)}"
             remedy = f"phase {phase.name!r} begins anew with {start} ({number}; {start.source})"
-        self._load(self.best or self._first)
+        lost = isinstance(failure, NothingLearned)
+        self._load(self._first if lost and self._first else self.best or self._first)
         progress.step, progress.phase_steps, progress.loss_sum, progress.loss_count = 0, 0, 0.0, 0
         progress.phase_best, progress.stale, progress.trouble = None, 0, None
         progress.smooth_loss = progress.first_loss

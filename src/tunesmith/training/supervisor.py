@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tunesmith.errors import NothingLearned
 from tunesmith.networks.network import Network
 from tunesmith.plan import HIGHEST_LR, Phase, Settings
 from tunesmith.tasks.task import Labels
@@ -85,8 +86,8 @@ def begun_with(phase: Phase, settings: Settings, start: Start, rate: float) -> t
     return replace(phase, lrs=lrs), replace(settings, **changed)
 
 
-def without_gradient(network: Network, phase: Phase) -> tuple[list[str], bool]:
-    """Stages that train but got no gradient in any weight, by name; and whether nothing got any."""
+def unreached(network: Network, phase: Phase) -> Remedied | None:
+    """That stages train which got no gradient in any weight. Raises NothingLearned if nothing got any."""
     reached: dict[int, bool] = {}
     for name, parameter in trainable(network, phase).items():
         part = network.owner(name)
@@ -95,7 +96,20 @@ def without_gradient(network: Network, phase: Phase) -> tuple[list[str], bool]:
         reached[part] = reached.get(part, False) or (
             parameter.grad is not None and bool(parameter.grad.any())
         )
-    return [network.parts[part].name for part, got in reached.items() if not got], not any(reached.values())
+    if reached and not any(reached.values()):
+        raise NothingLearned(
+            f"no gradient reaches any weight that trains in phase {phase.name!r}, so nothing can be learned; "
+            f"look for detach() or no_grad() in the network's own code."
+        )
+    names = [network.parts[part].name for part, got in reached.items() if not got]
+    if not names:
+        return None
+    return Remedied(
+        phase.name,
+        "no gradient",
+        f"no gradient reaches {', '.join(names)}, which should train in phase {phase.name!r}",
+        "they learn nothing: look for detach() or no_grad() in the network's code, or freeze them",
+    )
 
 
 def ignorant_loss(weights: np.ndarray, smoothing: float) -> float:
