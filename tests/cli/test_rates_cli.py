@@ -47,6 +47,7 @@ def test_the_curve_comes_as_json_and_is_the_same_each_time(tunesmith: Any, photo
     assert found[0] == found[1]
     assert found[0]["phase"] == "full"
     assert found[0]["head_first"]
+    assert found[0]["option"] == "lr"
     assert len(found[0]["lrs"]) == len(found[0]["losses"]) == len(found[0]["smoothed"])
 
 

@@ -187,6 +187,13 @@ def test_a_phase_whose_head_is_solved_has_no_rate_to_test(small: Make, task: Tas
     assert range_test(training(small(), task, pixels, head, FULL), steps=20).phase == "full"
 
 
+def test_it_is_said_which_option_takes_the_rates(small: Make, task: Task, pixels: Data) -> None:
+    head = Phase("head", 1, (0.0, 0.0, 0.0, 1e-3))
+    made = training(small(), task, pixels, head, FULL)
+    assert range_test(made, steps=20).option == "head_lr"
+    assert range_test(made, phase=1, steps=20).option == "lr"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -207,9 +214,8 @@ def test_a_plot_has_the_same_bits_each_time() -> None:
     from tunesmith.reports.drawings.range_plot import range_plot
 
     losses = tuple(2.0 - i / 20 for i in range(30))
-    test = RangeTest(
-        "head", tuple(10 ** (i / 5 - 5) for i in range(30)), losses, losses, "x", False, 1e-3, 1e-4, None
-    )
+    rates = tuple(10 ** (i / 5 - 5) for i in range(30))
+    test = RangeTest("head", rates, losses, losses, "x", "lr", False, 1e-3, 1e-4, None)
     svg = range_plot(test, "svg")
     assert svg == range_plot(test, "svg")
     assert b"valley 1.0e-03" in svg

@@ -36,7 +36,8 @@ class RangeTest:
     phase: of the plan. lrs: the rate of the stages next to the head at each step, or of the head where it
         trains alone; other stages keep their ratio to it. losses: of the batches. smoothed: their moving
         average.
-    ended: why the test ended.
+    ended: why the test ended. option: of a fit, that takes these rates: "lr", or "head_lr" where the head
+        trains alone.
     head_first: whether the head was solved before, as earlier phases of the plan would have trained it.
     valley: half-way down the longest fall of the smoothed loss. minimum: a tenth of the rate at which it is
         least. steepest: where it falls fastest. None: the loss falls at no rate.
@@ -47,6 +48,7 @@ class RangeTest:
     losses: tuple[float, ...]
     smoothed: tuple[float, ...]
     ended: str
+    option: str
     head_first: bool
     valley: float | None
     minimum: float | None
@@ -98,8 +100,10 @@ def range_test(
     read = slice(steps // 10, max(len(used) - LAST_LEFT_OUT, 0))
     lrs, curve = used[read], smoothed[read]
     falls = len(curve) >= FEWEST // 2 and min(curve) < (1 - LEAST_FALL) * max(curve[: _least(curve) + 1])
+    option = "lr" if any(tested.lrs[:-1]) else "head_lr"
     found = [how(lrs, curve) if falls else None for how in (valley, minimum, steepest)]
-    return RangeTest(tested.name, tuple(used), tuple(losses), tuple(smoothed), ended, head_first, *found)
+    curves = tuple(used), tuple(losses), tuple(smoothed)
+    return RangeTest(tested.name, *curves, ended, option, head_first, *found)
 
 
 def rising(low: float, high: float, steps: int) -> list[float]:

@@ -33,7 +33,7 @@ def draw(test: RangeTest, *, plot: str | None = None) -> None:
     if test.valley is None:
         typer.echo("the loss falls at none of these rates: try more steps, or another phase")
     else:
-        typer.echo(f"next: tunesmith fit DATA --lr {test.valley:.1e}")
+        typer.echo(f"next: tunesmith fit DATA --{test.option.replace('_', '-')} {test.valley:.1e}")
     if plot:
         typer.echo(f"plot: {plot}", err=True)
 
@@ -44,7 +44,7 @@ def curve(test: RangeTest) -> list[str]:
     >>> from tunesmith.choosing.range_test import RangeTest
     >>> losses = (2.0, 2.0, 1.0, 0.5, 2.0)
     >>> rates = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-    >>> test = RangeTest("head", rates, losses, losses, "every rate was tried", False, 1e-3, 1e-3, 1e-3)
+    >>> test = RangeTest("head", rates, losses, losses, "every rate was tried", "lr", False, 1e-3, 1e-3, 1e-3)
     >>> "\n".join(curve(test)).count("•")
     5
     """
