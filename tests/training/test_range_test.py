@@ -15,7 +15,7 @@ from torch import Tensor
 from tunesmith.choosing import range_test as module
 from tunesmith.choosing.range_test import RangeTest, minimum, range_test, steepest, valley
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, BadPlan
+from tunesmith.errors import BadOption, BadPlan, Diverged
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
@@ -207,6 +207,18 @@ def test_a_range_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(BadOption, match=said):
         range_test(training(small(), task, pixels), **options)
+
+
+def test_a_first_loss_that_is_no_number_is_an_error_and_leaves_nothing(
+    small: Make, task: Task, pixels: Data
+) -> None:
+    network = small()
+    module_: Any = network.module
+    module_.head.register_forward_hook(lambda _, given, logits: logits * float("nan"))
+    before = {name: tensor.clone() for name, tensor in network.module.state_dict().items()}
+    with pytest.raises(Diverged, match="the loss became nan"):
+        range_test(training(network, task, pixels), steps=20)
+    assert all(torch.equal(t, before[n]) for n, t in network.module.state_dict().items())
 
 
 def test_a_plot_has_the_same_bits_each_time() -> None:

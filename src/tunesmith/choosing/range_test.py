@@ -71,7 +71,8 @@ def range_test(
     linear head is solved first (logistic regression on stored features), because that is what they would do.
 
     training: says which network, data and plan. phase: index into the plan; None: the first that is trained
-        in steps. Raises BadPlan for a phase whose head is solved: it has no rate.
+        in steps. Raises BadPlan for a phase whose head is solved: it has no rate. Raises Diverged where
+        the first loss is no number already.
     """
     index = first_in_steps(training.plan) if phase is None else phase
     tested = training.plan.phases[index]
@@ -95,6 +96,8 @@ def range_test(
                         ended = f"the loss ran away at {rates[len(losses) - 1]:.1e}"
                         break
         except Diverged:
+            if not losses:
+                raise
             ended = f"the loss was no number at {rates[len(losses)]:.1e}"
     used = rates[: len(losses)]
     read = slice(steps // 10, max(len(used) - LAST_LEFT_OUT, 0))

@@ -142,9 +142,9 @@ def lr(
             names = ", ".join(f"{i} {p.name}" for i, p in enumerate(phases, start=1))
             raise BadOption(f"phase {phase} is asked for, and the plan has {len(phases)}: {names}.")
         index = None if phase is None else phase - 1
-        found: RangeTest = range_test(
-            _filled(training, index, steps, say), phase=index, low=low, high=high, steps=steps
-        )
+        _fill(training, index, steps, say)
+        with say.work("training at rising rates", 0):
+            found: RangeTest = range_test(training, phase=index, low=low, high=high, steps=steps)
     if path is not None:
         write_whole(path, range_plot(found, path.suffix[1:]))
     return found
@@ -158,8 +158,9 @@ def chosen_lr(training: Training, say: Reporter) -> tuple[float | None, str]:
     from tunesmith.choosing.range_test import STEPS, first_in_steps, range_test
 
     index = first_in_steps(training.plan, stages=True)
-    with say.work(f"range test of the learning rate in phase {training.plan.phases[index].name}", STEPS):
-        found = range_test(_filled(training, index, STEPS, say), phase=index)
+    _fill(training, index, STEPS, say)
+    with say.work(f"range test of the learning rate in phase {training.plan.phases[index].name}", 0):
+        found = range_test(training, phase=index)
     if found.valley is None:
         note = f"learning rate: the family's, for in a range test of phase {found.phase} no rate helped"
         say.warn(note)
@@ -170,14 +171,14 @@ def chosen_lr(training: Training, say: Reporter) -> tuple[float | None, str]:
     return lr, note
 
 
-def _filled(training: Training, index: int | None, steps: int, say: Reporter) -> Training:
-    """The training, with all that is stored of the examples that a range test takes."""
+def _fill(training: Training, index: int | None, steps: int, say: Reporter) -> None:
+    """Compute what is to be stored of the examples that a range test takes."""
     from tunesmith.choosing.range_test import first_in_steps, head_comes_first, rows_seen
 
     index = first_in_steps(training.plan) if index is None else index
     recorded, replaying = training.recorded, training.replaying
     if recorded is None:
-        return training
+        return
     wanted: dict[str, np.ndarray | None] = {}
     if head_comes_first(training.plan, index):  # it is solved on all examples
         wanted = {"train": None, "valid": None}
@@ -189,7 +190,6 @@ def _filled(training: Training, index: int | None, steps: int, say: Reporter) ->
         if missing:
             with say.work(f"frozen stages of {split}", missing) as done:
                 recorded.fill(own, rows, progress=done)
-    return training
 
 
 def _training(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> Training:
