@@ -73,7 +73,7 @@ def test_it_ends_with_other_bits_where_something_is_not_put_back(
     assert not same(disturbed(small, task, pixels), undisturbed)
 
 
-def test_gradients_layouts_and_modes_are_put_back(small: Make, task: Task, pixels: Data) -> None:
+def test_gradients_modes_and_where_weights_lie_are_put_back(small: Make, task: Task, pixels: Data) -> None:
     network = small()
     made = training(network, task, pixels)
     network.module.eval()
@@ -81,12 +81,12 @@ def test_gradients_layouts_and_modes_are_put_back(small: Make, task: Task, pixel
     frozen.requires_grad_(False)
     weight: Any = network.module.get_parameter("b.conv.weight")
     weight.grad = torch.full_like(weight, 0.25)
-    strides = [p.stride() for p in network.module.parameters()]
+    layouts = [(p.stride(), p.data_ptr()) for p in network.module.parameters()]
     range_test(made, steps=20)
     assert not any(part.training for part in network.module.modules())
     assert not frozen.requires_grad
     assert torch.equal(weight.grad, torch.full_like(weight, 0.25))
-    assert [p.stride() for p in network.module.parameters()] == strides
+    assert [(p.stride(), p.data_ptr()) for p in network.module.parameters()] == layouts
     assert [p.grad for p in network.module.parameters() if p is not weight] == [None] * 13
 
 

@@ -170,9 +170,13 @@ def solved_first(training: Training, index: int) -> bool:
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Put everything back at the end: weights, buffers, gradients, layouts, modes, random state."""
+    """Put everything back at the end: weights, buffers, gradients, layouts, modes, random state.
+
+    Values go back to the memory in which they lay: where a tensor begins decides, on some processors,
+    in which order a product of matrices is added up.
+    """
     tensors: list[Tensor] = [*module.parameters(), *module.buffers()]
-    before = [(t, t.detach().clone(), t.requires_grad, t.grad) for t in tensors]
+    before = [(t, t.data, t.detach().clone(), t.requires_grad, t.grad) for t in tensors]
     modes = [(part, part.training) for part in module.modules()]
     random, values = random_tensors(), random_values()
     for tensor in tensors:
@@ -180,8 +184,8 @@ def untouched(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for tensor, kept, moving, gradient in before:
-            tensor.data = kept  # in its own layout, which a phase may have changed
+        for tensor, place, kept, moving, gradient in before:
+            tensor.data = place.copy_(kept)  # a phase may have laid it out elsewhere
             tensor.requires_grad_(moving)
             tensor.grad = gradient
         for part, training in modes:

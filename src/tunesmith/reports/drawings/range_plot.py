@@ -21,12 +21,11 @@ def range_plot(test: RangeTest, form: str) -> bytes:
 
     form: "svg", "png" or "pdf".
     """
-    matplotlib, figures = (
-        require("matplotlib", "report", "a plot"),
-        require("matplotlib.figure", "report", "a plot"),
-    )
+    matplotlib = require("matplotlib", "report", "a plot")
+    figures = require("matplotlib.figure", "report", "a plot")
     light = {name: pair[0] for name, pair in palette().items()}
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "range test"}):
+    style = {"svg.fonttype": "none", "svg.hashsalt": "range test", "text.parse_math": False}
+    with matplotlib.rc_context(style):
         figure: Any = figures.Figure((WIDTH, HEIGHT), layout="constrained", facecolor=light["paper"])
         axes: Any = figure.add_subplot(facecolor=light["paper"])
         axes.plot(test.lrs, test.losses, color=light["soft"], linewidth=1, label="batch")
