@@ -276,7 +276,8 @@ class Training:
         progress.phase = index
         _seed(self.settings.seed)
         try:
-            block = self._set_up(phase)
+            block = self._first_token()
+            self._set_up(phase)
             optimizer = optimizer_for(self.network, phase, self.settings)
             prepared = self._prepared(optimizer)
             with only_cls(self.network.module, block) if block else nullcontext():
@@ -291,13 +292,11 @@ class Training:
         finally:
             progress.phase, progress.pieces = before
 
-    def _set_up(self, phase: Phase) -> str | None:
-        """Let the phase's weights move, and nothing else; the block computed for its first token, if any."""
-        block = self._first_token()
+    def _set_up(self, phase: Phase) -> None:
+        """Let the phase's weights move, and nothing else."""
         frozen.apply(self.network, phase, batch_norm=self._batch_norm())
         if self.network.preprocess.takes == "image":
             lay_out(self.network.module, phase, self._few)
-        return block
 
     def _prepared(self, optimizer: torch.optim.Optimizer) -> Any:
         """The optimizer in the form that mixed precision takes."""
@@ -313,7 +312,10 @@ class Training:
             self._first = self._copied()
         while True:
             phase = self._as_it_begins(index)
-            block = self._set_up(phase)
+            if progress.first_token is None:  # asked once: weights that have moved may answer otherwise
+                progress.first_token = self._first_token() or ""
+            block = progress.first_token or None
+            self._set_up(phase)
             before = frozen.fingerprints(network, phase)
             self._complete_best()
             try:
@@ -330,6 +332,7 @@ class Training:
         self._optimizer, self._first = None, {}
         progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
         progress.phase_best, progress.stale, progress.tries, progress.start = None, 0, 0, 0
+        progress.first_token = None
         if progress.ended is None and progress.phase == len(self.plan.phases):
             progress.ended = "plan"
         yield PhaseEnd(index, phase, stopped)

@@ -35,6 +35,7 @@ class Progress:
     stale: validations of this phase without gain.
     history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
     scaler: of fp16's gradients.
+    first_token: the block that this phase computes for its first token alone; empty: none; None: not asked.
     rate: what all rates are multiplied by since a phase ran away. tries, start: how often this phase began
         anew at lower rates, and from which of the points to start from it goes.
     trouble: what the newest validation found wrong, a word and a sentence. remedies: what was, so far.
@@ -57,6 +58,7 @@ class Progress:
     elapsed: float = 0.0
     ended: str | None = None
     scaler: dict[str, Any] | None = None
+    first_token: str | None = None
     rate: float = 1.0
     tries: int = 0
     start: int = 0
