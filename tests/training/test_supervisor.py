@@ -163,6 +163,28 @@ def test_without_another_start_a_training_that_learns_nothing_stops(
         assert training.keep_best("nothing learned")
 
 
+def test_after_a_phase_that_learned_something_training_ends_and_keeps_it(
+    small: Make, task: Task, many: Data
+) -> None:
+    phases = (Phase("good", 40, (1e-2,) * 4), Phase("lost", 40, (1e-12,) * 4))
+    network = small()
+    training = Training(network, task, many, Plan("two", phases, Settings(batch=8)), device="cpu")
+    head: Any = network.module.get_submodule("head")
+    for event in training:
+        if isinstance(event, PhaseStart) and event.index == 1:
+            good = weights_of(network)
+            with torch.no_grad():  # nothing of it is left, and no step leads back
+                head.weight.zero_()
+                head.bias.copy_(torch.tensor([5.0, 0.0, 0.0]))
+        if isinstance(event, Remedied):
+            assert event.trouble == "one class"
+            assert event.remedy == "training ends here, and the best network before that is the result"
+    assert training.progress.ended == "nothing more is learned"
+    assert training.progress.best is not None
+    assert training.progress.best["score"] > 0.55
+    assert equal(weights_of(network), good) or training.progress.best["epoch"] < 40
+
+
 def test_nobody_is_judged_before_fifty_steps_or_in_a_phase_that_prepares(
     small: Make, task: Task, many: Data
 ) -> None:

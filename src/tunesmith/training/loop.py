@@ -62,6 +62,7 @@ from tunesmith.training.supervisor import (
     TRIES,
     Remedied,
     Start,
+    beats_chance,
     begun_with,
     class_weight,
     ignorant_loss,
@@ -326,6 +327,9 @@ class Training:
             except (Diverged, NothingLearned) as error:
                 failure = error.with_traceback(None)  # which would hold what the failed attempt held
             yield self._begun_anew(phase, failure)
+            if progress.ended is not None:
+                stopped = progress.ended
+                break
         frozen.verify(network, phase, before)
         if stopped == "patience":
             self._load(self.best)  # validations got worse; the next phase begins where they were best
@@ -503,6 +507,7 @@ class Training:
             "seconds": round(progress.elapsed, 3),
         }
         progress.history.append(row)
+        progress.learned = progress.learned or beats_chance(outcomes)
         progress.trouble = self._trouble(phase, outcomes)
         progress.step, progress.loss_sum, progress.loss_count = 0, 0.0, 0
         score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
@@ -556,27 +561,29 @@ class Training:
         """Put the best network so far in place, or the first one, and begin the phase anew, otherwise.
 
         Of a first phase that learned nothing even the best network may have lost what it was pretrained for.
-        Raises the failure itself where nothing is left to try, or nothing may be.
+        Where nothing is left to try, or nothing may be, training ends; raises the failure itself where there
+        is no network either that has learned something.
         """
-        progress, found = self.progress, self.progress.trouble
+        progress, found, remedies = self.progress, self.progress.trouble, self.remedies or ()
+        free = self.remedies is not None and not phase.solved and progress.ended is None
         if isinstance(failure, Diverged):
-            found = ["diverged", str(failure).partition("; the highest learning rate")[0]]
-        if self.remedies is None or phase.solved or progress.ended is not None or found is None:
-            raise failure
-        if isinstance(failure, Diverged):
-            if progress.tries == TRIES:
+            if not free or progress.tries == TRIES:
                 raise failure
+            found = ["diverged", str(failure).partition("; the highest learning rate")[0]]
             progress.tries, progress.rate = progress.tries + 1, progress.rate / SLOWER
             remedy = (
                 f"phase {phase.name!r} begins anew at a third of its rates, try {progress.tries} of {TRIES}"
             )
-        else:
-            if progress.start + 1 >= len(self.remedies):
-                raise failure
+        elif found is not None and free and progress.start + 1 < len(remedies):
             progress.start += 1
-            start = self.remedies[progress.start]
-            number = f"start {progress.start + 1} of {len(self.remedies)}"
+            start = remedies[progress.start]
+            number = f"start {progress.start + 1} of {len(remedies)}"
             remedy = f"phase {phase.name!r} begins anew with {start} ({number}; {start.source})"
+        elif found is not None and progress.learned:
+            progress.ended = progress.ended or "nothing more is learned"
+            remedy = "training ends here, and the best network before that is the result"
+        else:
+            raise failure
         lost = isinstance(failure, NothingLearned)
         self._load(self._first if lost and self._first else self.best or self._first)
         progress.step, progress.phase_steps, progress.loss_sum, progress.loss_count = 0, 0, 0.0, 0

@@ -39,6 +39,7 @@ class Progress:
     rate: what all rates are multiplied by since a phase ran away. tries, start: how often this phase began
         anew at lower rates, and from which of the points to start from it goes.
     trouble: what the newest validation found wrong, a word and a sentence. remedies: what was, so far.
+    learned: whether any validation so far was better than naming the largest class.
     """
 
     phase: int = 0
@@ -63,6 +64,7 @@ class Progress:
     tries: int = 0
     start: int = 0
     trouble: list[str] | None = None
+    learned: bool = False
     remedies: list[dict[str, str]] = field(default_factory=list)
 
 

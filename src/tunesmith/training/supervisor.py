@@ -7,6 +7,7 @@ number: a training in which nothing goes wrong has the bits that it would have w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -139,6 +140,17 @@ def class_weight(
     return np.bincount(targets, each, minlength=len(labels.names))
 
 
+def beats_chance(outcomes: Mapping[str, np.ndarray]) -> bool:
+    """Whether answers are better than always naming the largest class, by two standard errors.
+
+    outcomes: of a task; True for one that has no classes, where nobody can say.
+    """
+    if not {"truth", "guess"} <= outcomes.keys():
+        return True
+    truth, guess = outcomes["truth"], outcomes["guess"]
+    return float((truth == guess).mean()) > _bar(truth)
+
+
 def trouble(
     truth: np.ndarray, guess: np.ndarray, train_loss: float, ignorant: float
 ) -> tuple[str, str] | None:
@@ -157,10 +169,15 @@ def trouble(
     if len(np.unique(guess)) == 1 and (largest <= MOST or train_loss > COLLAPSED * ignorant):
         return "one class", f"all {N:,} validation examples get the same class, of {classes} ({told})"
     accuracy = float((truth == guess).mean())
-    bar = largest + ERRORS * float(np.sqrt(largest * (1 - largest) / N))
-    if accuracy <= bar and train_loss > LEARNED * ignorant:
+    if accuracy <= _bar(truth) and train_loss > LEARNED * ignorant:
         return "dead", (
             f"nothing is learned: accuracy {accuracy:.3f} on {N:,} validation examples, {largest:.3f} by "
             f"always naming the largest class ({told})"
         )
     return None
+
+
+def _bar(truth: np.ndarray) -> float:
+    """The share of the largest class, and two standard errors more."""
+    largest = float(np.bincount(truth).max()) / len(truth)
+    return largest + ERRORS * float(np.sqrt(largest * (1 - largest) / len(truth)))

@@ -124,6 +124,8 @@ def begin(
             lr, note = chosen_lr(training, say)
             plan = plan_for({**asked, "lr": lr}, network, data, labels)
             plan = replace(plan, notes=(*plan.notes, note))
+            for line in planning.warnings(plan, network):
+                say.warn(line)
             say.say(table(plan, [part.name for part in network.parts]))
         if asked["dry_run"]:
             return None
