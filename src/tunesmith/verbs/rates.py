@@ -136,7 +136,7 @@ def lr(
     whole("phase", phase)
     say = speaker(reporter)
     with ExitStack() as opened:
-        training = _training(given, opened, say)
+        training = training_for(given, opened, say)
         phases = training.plan.phases
         if phase is not None and phase > len(phases):
             names = ", ".join(f"{i} {p.name}" for i, p in enumerate(phases, start=1))
@@ -192,7 +192,7 @@ def _fill(training: Training, index: int | None, steps: int, say: Reporter) -> N
                 recorded.fill(own, rows, progress=done)
 
 
-def _training(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> Training:
+def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> Training:
     """A training as a fit with these options would begin it; nothing is written but the store."""
     import numpy as np
 
