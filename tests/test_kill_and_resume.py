@@ -136,6 +136,20 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert outcome(tmp_path / "run") == unharmed(case)
 
 
+def test_a_killed_run_on_pairs_at_a_measured_rate_resumes_to_the_same_bits(
+    seed: int, ask: Ask, options: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    def asked(name: str) -> dict[str, Any]:
+        usual = options(("gradual", "reviews", True), tmp_path / name)
+        return {**usual, "strategy": "contrastive", "epochs": 2, "lr": "auto"}
+
+    assert ask("fit", **asked("unharmed")) == {"killed": False, "code": 0}
+    assert ask("fit", ("step", 105), **asked("run"))["killed"]  # of which 100 are the range test
+    assert ask("resume", ("fsync", 9), run=str(tmp_path / "run"))["killed"]
+    assert ask("resume", run=str(tmp_path / "run")) == {"killed": False, "code": 0}
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "unharmed")
+
+
 def test_a_run_that_is_killed_five_times_while_it_resumes_ends_the_same_and_leaves_nothing(
     ask: Ask, unharmed: Callable[[Case], str], options: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -361,3 +361,32 @@ def test_a_network_of_ones_own_predicts_right_after_it_was_learned(photos: Path,
 def test_a_bare_module_is_told_to_be_wrapped(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match=r"found a Linear.*tunesmith.network\(module, example"):
         fitted(str(photos), model=nn.Linear(3, 3), out=tmp_path / "run")
+
+
+def test_a_rate_that_nobody_named_is_lowered_where_training_diverges_and_the_run_says_so(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.tasks.classification import Classification
+
+    whole, seen = Classification.loss, [0]
+
+    def failing(self: Classification, network: ts.Network, batch: Any) -> Any:
+        seen[0] += 1
+        return whole(self, network, batch) * (float("nan") if seen[0] == 7 else 1)
+
+    monkeypatch.setattr(Classification, "loss", failing)
+    options: dict[str, Any] = {
+        "model": "timm/test_resnet@none",
+        "image_size": 32,
+        "batch": 8,
+        "device": "cpu",
+    }
+    options |= {"strategy": "full", "epochs": 2, "reporter": Silent()}
+    run = ts.fit(str(photos), out=tmp_path / "free", **options)
+    assert run is not None
+    (said,) = run.scores["remedies"]
+    assert said["trouble"] == "diverged"
+    assert "begins anew at a third of its rates" in (run.folder / "log.txt").read_text()
+    seen[0] = 0
+    with pytest.raises(Diverged, match="the loss became nan at step 7"):
+        ts.fit(str(photos), out=tmp_path / "named", lr=1e-3, **options)

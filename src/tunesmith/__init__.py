@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.verbs.looking import stages as stages
     from tunesmith.verbs.predict import predict as predict
     from tunesmith.verbs.rank import rank as rank
+    from tunesmith.verbs.rates import lr as lr
     from tunesmith.verbs.report import report as report
     from tunesmith.verbs.resume import resume as resume
 
@@ -58,6 +59,7 @@ _HOMES = {
     "evaluate": "tunesmith.verbs.evaluate",
     "fit": "tunesmith.verbs.fit",
     "load": "tunesmith.sources",
+    "lr": "tunesmith.verbs.rates",
     "models": "tunesmith.verbs.looking",
     "network": "tunesmith.sources.module",
     "predict": "tunesmith.verbs.predict",

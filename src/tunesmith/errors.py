@@ -16,6 +16,7 @@ TunesmithError
 ├── CannotReplay      RuntimeError       a network that cannot go on from stored activations at this cut
 ├── EngineFailed      RuntimeError       an inference engine cannot run a network, or differs from it
 ├── Diverged          ArithmeticError    the loss became NaN or ran away
+├── NothingLearned    ArithmeticError    a training that goes nowhere, whatever was tried
 └── OutOfMemory       MemoryError        even one example does not fit
 
 Each carries one sentence: what was asked, what was found, what to do. The command line prints it
@@ -114,6 +115,10 @@ class Diverged(TunesmithError, ArithmeticError):
     """The loss became NaN or infinite, or ran away; the last good checkpoint is kept."""
 
     exit_code = 1
+
+
+class NothingLearned(TunesmithError, ArithmeticError):
+    """A training learns nothing, or answers with one class, whatever was tried; the best network is kept."""
 
 
 class OutOfMemory(TunesmithError, MemoryError):

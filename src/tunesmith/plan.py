@@ -19,6 +19,7 @@ from tunesmith.registry import did_you_mean
 
 PARTS: Final = ("all", "norm", "bias")
 SOLVERS: Final = ("ridge", "lbfgs")
+LOSSES: Final = ("task", "contrastive")
 HIGHEST_LR: Final = 10.0  # LARS at batch 32,768 reaches about 30; no fine-tuning recipe comes near 10
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -47,6 +48,8 @@ class Phase:
     must_gain: a rung of a ladder: it begins where validation was best before it, and what it made is kept
         only if validation gains more than the gain's standard error; otherwise the plan ends with what
         stood before it. Not for the first phase.
+    loss: "task": the task's own; "contrastive": examples of one class come to lie near each other (Tunstall
+        et al. 2022, arXiv:2209.11055), and the solver gives the head anew at the end of each epoch.
     """
 
     name: str
@@ -56,6 +59,12 @@ class Phase:
     patience: int | None = None
     solver: str | None = None
     must_gain: bool = False
+    loss: str = "task"
+
+    @property
+    def solved(self) -> bool:
+        """Whether the phase takes no steps: its head is solved."""
+        return self.solver is not None and self.loss == "task"
 
     @property
     def frozen_prefix(self) -> int:
@@ -276,7 +285,14 @@ def _check_phase(phase: Phase, width: int) -> None:
         raise BadPlan(f"{where}: patience counts validations, from 1; found {phase.patience!r}.")
     if phase.solver is not None and phase.solver not in SOLVERS:
         raise BadPlan(f"{where}: solver must be one of {', '.join(SOLVERS)}, found {phase.solver!r}.")
-    if phase.solver is not None and any(phase.lrs[:-1]):
+    if phase.loss not in LOSSES:
+        raise BadPlan(f"{where}: loss must be one of {', '.join(LOSSES)}, found {phase.loss!r}.")
+    if phase.loss == "contrastive" and (phase.solver is None or not any(phase.lrs[:-1]) or not phase.lrs[-1]):
+        raise BadPlan(
+            f"{where}: with the loss 'contrastive' stages train and the head is solved; give stages and "
+            f"head a learning rate, and solver 'lbfgs' or 'ridge'."
+        )
+    if phase.solved and any(phase.lrs[:-1]):
         raise BadPlan(f"{where}: a solver is for the head alone, and here stages train too.")
     if not isinstance(phase.must_gain, bool):
         raise BadPlan(f"{where}: must_gain is true or false; found {phase.must_gain!r}.")
@@ -363,5 +379,9 @@ def _trim(number: str) -> str:
 
 
 def _parts(phase: Phase) -> str:
-    said = "" if phase.parts == "all" else f"  ({phase.parts} only)"
-    return f"{said}  (if it gains)" if phase.must_gain else said
+    said = [] if phase.parts == "all" else [f"{phase.parts} only"]
+    if phase.loss == "contrastive":
+        said.append(f"pairs; head solved by {phase.solver}")
+    if phase.must_gain:
+        said.append("if it gains")
+    return f"  ({', '.join(said)})" if said else ""

@@ -80,12 +80,13 @@ def verbs() -> dict[str, Callable[..., Any]]:
     from tunesmith.verbs.looking import demo, models, plan, stages
     from tunesmith.verbs.predict import predict
     from tunesmith.verbs.rank import rank
+    from tunesmith.verbs.rates import lr
     from tunesmith.verbs.report import report
     from tunesmith.verbs.resume import resume
     from tunesmith.verbs.storing import store
 
     working = (fit, resume, check, rank, evaluate, predict, report, compare)
-    return {v.__name__: v for v in (*working, stages, plan, models, store, demo)}
+    return {v.__name__: v for v in (*working, stages, plan, lr, models, store, demo)}
 
 
 @pytest.mark.parametrize("name", verbs())

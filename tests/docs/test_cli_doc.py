@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "rank.md", "snippets.md")
+PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "rank.md", "rates.md", "snippets.md")
 LISTINGS = {"tasks", "strategies", "scores", "sources"}
 COMMANDS = (
     *("fit", "resume", "check", "rank", "evaluate", "predict", "report", "compare"),
-    *("stages", "plan", "models", "store", "demo"),
+    *("stages", "plan", "lr", "models", "store", "demo"),
 )
 
 

@@ -117,6 +117,12 @@ def test_the_option_says_what_a_value_is(written: Callable[..., Path]) -> None:
     assert [type(found[n]) for n in ("lr", "epochs", "batch")] == [float, float, int]
 
 
+def test_a_word_may_stand_for_a_rate_and_no_other_word_may(written: Callable[..., Path]) -> None:
+    assert read_config(written("lr: auto\n"), fit) == {"lr": "auto"}
+    with pytest.raises(BadOption, match=r":1: lr takes a number; found 'float'"):
+        read_config(written("lr: float\n"), fit)
+
+
 def test_what_a_run_writes_down_is_read_back(written: Callable[..., Path]) -> None:
     import yaml
 

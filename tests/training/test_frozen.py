@@ -45,7 +45,7 @@ def after_one_phase(network: Network, task: Task, data: Data, phase: Phase, **se
     return moved
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES.names())
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES.names() if s != "contrastive"])  # of texts
 def test_a_frozen_stage_is_the_same_bits_after_its_phase(
     strategy: str, small: Make, task: Task, pixels: Data
 ) -> None:

@@ -16,6 +16,7 @@ from tunesmith.data.data import Data
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
+from tunesmith.training import loop
 from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Step, Training
 from tunesmith.training.state import Snapshot, read_checkpoint, write_checkpoint
 
@@ -107,6 +108,22 @@ def test_without_its_optimizer_or_random_state_it_ends_with_other_bits(
     )
     list(again)
     assert not same(end(fresh, again), whole)
+
+
+def test_whether_one_token_suffices_is_asked_once_in_a_phase_resumed_or_not(
+    small: Make, task: Task, pixels: Data, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that have moved may answer otherwise, and dropout would then draw other numbers."""
+    asked: list[int] = []
+    monkeypatch.setattr(loop, "first_token_block", lambda *_: asked.append(1))
+    training = Training(small(dropout=0.3), task, pixels, plan("adamw", seed), device="cpu")
+    snapshots = [kept(training.snapshot()) for event in training if isinstance(event, Step)]
+    assert len(asked) == 3
+    again = Training(
+        small(dropout=0.3), task, pixels, plan("adamw", seed), device="cpu", snapshot=snapshots[4]
+    )
+    list(again)
+    assert len(asked) == 3 + 1  # the fifth step is of the second phase
 
 
 def test_a_snapshot_survives_the_disk(

@@ -27,6 +27,7 @@ from tunesmith.verbs.fit import fit
 from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
 from tunesmith.verbs.rank import rank
+from tunesmith.verbs.rates import lr
 from tunesmith.verbs.report import report
 from tunesmith.verbs.resume import resume
 from tunesmith.verbs.storing import ASKED, store
@@ -244,6 +245,20 @@ def _plan(*, json: bool = False, **options: Any) -> None:
     typer.echo(made.plan.to_json() if json else table(made.plan, made.names))
 
 
+def _lr(*, json: bool = False, **options: Any) -> None:
+    from tunesmith.cli.drawing import reporter_for
+    from tunesmith.cli.rates import draw
+
+    with reporter_for(quiet=json, as_json=False) as reporter:
+        found = lr(**options, reporter=reporter)
+    if json:
+        from dataclasses import asdict
+
+        _echo_json(asdict(found))
+        return
+    draw(found, plot=options.get("plot"))
+
+
 def _models(*, json: bool = False, **options: Any) -> None:
     found = models(**options)
     if json:
@@ -391,6 +406,7 @@ _add(
     arguments=("data",),
     json=(bool, False, "as JSON; without DATA for fit --plan."),
 )
+_add(lr, _lr, "photos/ --model timm/mobilenetv2_100 --plot rates.svg", arguments=("data",), json=ONE)
 _add(models, _models, "mobilenet --local", arguments=("pattern",), json=ONE)
 _add(
     store,

@@ -114,6 +114,7 @@ class Live(Lines):
     def event(self, event: Event) -> None:
         """Move the bar; write rows."""
         from tunesmith.training.loop import PhaseEnd, PhaseStart, Step
+        from tunesmith.training.supervisor import Remedied
 
         if isinstance(event, PhaseStart):
             super().event(event)
@@ -121,7 +122,7 @@ class Live(Lines):
         elif isinstance(event, Step):
             if self._bar:
                 self._bar.update(self._task, completed=event.step, loss=f"{event.loss:.4f}")
-        elif isinstance(event, PhaseEnd):
+        elif isinstance(event, PhaseEnd) or (isinstance(event, Remedied) and event.trouble != "no gradient"):
             self.close()
             super().event(event)
         else:

@@ -135,7 +135,7 @@ def _fit(facts: Facts) -> Iterable[Advice]:
     train, valid = row.get("train_loss"), row.get("valid_loss")
     if train is not None and valid is not None and valid - train > max(FAR, 0.5 * train):
         yield Advice("learned_by_heart", {"train": train, "valid": valid, "command": _held_back(facts)})
-    elif best and best[-1] == len(rows) - 1 and len(rows) > 1 and not facts.plan.phases[-1].solver:
+    elif best and best[-1] == len(rows) - 1 and len(rows) > 1 and not facts.plan.phases[-1].solved:
         epochs = facts.plan.epochs  # fewer than were asked for where a phase is solved
         command = _again(facts, {"epochs": 2 * facts.asked.get("epochs", epochs)})
         yield Advice("best_was_last", {"epochs": epochs, "command": command})

@@ -105,7 +105,7 @@ def plan_figure(content: Content, words: Words) -> Any:
         lasts = words.many(phase.epochs, "epochs")
         said.append(words("plan.alt.row", phase=phase.name, epochs=lasts, **told))
     epochs = [
-        words(f"plan.{phase.solver}") if phase.solver else words.many(phase.epochs, "epochs")
+        words(f"plan.{phase.solver}") if phase.solved else words.many(phase.epochs, "epochs")
         for phase in plan.phases
     ]
     alt = words("plan.alt", rows="; ".join(said))

@@ -74,7 +74,7 @@ def plan_table(plan: Plan, parts: tuple[str, ...], words: Words) -> Table:
     """A row per phase: how long, what trains, at which rates."""
     rows = []
     for phase in plan.phases:
-        epochs = "–" if phase.solver else f"{phase.epochs:g}"
+        epochs = "–" if phase.solved else f"{phase.epochs:g}"
         rows.append((phase.name, epochs, _trained(phase, parts, words), _rates(phase)))
     heading = words("plan.phase"), words("plan.epochs"), words("plan.trains"), words("plan.rates")
     return Table(heading, tuple(rows), frozenset({1}))
@@ -92,7 +92,7 @@ def ladder_table(ladder: Sequence[Mapping[str, Any]], words: Words) -> Table:
 
 
 def _trained(phase: Phase, parts: tuple[str, ...], words: Words) -> str:
-    if phase.solver:
+    if phase.solved:
         return words(f"plan.{phase.solver}")
     at = phase.frozen_prefix
     if at == len(parts) - 1:
@@ -103,7 +103,7 @@ def _trained(phase: Phase, parts: tuple[str, ...], words: Words) -> str:
 
 
 def _rates(phase: Phase) -> str:
-    if phase.solver:
+    if phase.solved:
         return "–"
     rates = list(dict.fromkeys(rate(lr) for lr in phase.lrs if lr > 0))
     return rates[0] if len(rates) == 1 else f"{rates[0]} … {rates[-1]}"

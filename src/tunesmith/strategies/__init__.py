@@ -23,5 +23,6 @@ STRATEGIES: Final = Registry(
         "full": "tunesmith.strategies.full:plan",
         "surgical": "tunesmith.strategies.surgical:plan",
         "auto": "tunesmith.strategies.auto:plan",
+        "contrastive": "tunesmith.strategies.contrastive:plan",
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.data import Data
-from tunesmith.errors import BadOption, Diverged, UnknownName
+from tunesmith.errors import BadOption, Diverged, NothingLearned, UnknownName
 from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import augmentation, shaken
 from tunesmith.networks.cls_only import only_cls
@@ -25,7 +26,7 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.plan import Phase, Plan, fits
 from tunesmith.registry import did_you_mean
 from tunesmith.tasks.task import Batch, Labels, Task
-from tunesmith.training import frozen, processes
+from tunesmith.training import contrastive, frozen, processes
 from tunesmith.training.balance import example_weights, sampling_shares
 from tunesmith.training.batches import ahead, epoch_order
 from tunesmith.training.devices import accelerator_for
@@ -46,7 +47,8 @@ from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
 from tunesmith.training.rungs import Rung, paired_gain
 from tunesmith.training.shortened import first_token_block
-from tunesmith.training.solving import linear_head, solve_head
+from tunesmith.training.solvers import Linear
+from tunesmith.training.solving import Pooled, linear_head, solve_head
 from tunesmith.training.state import (
     TAKEN,
     Progress,
@@ -54,6 +56,20 @@ from tunesmith.training.state import (
     random_tensors,
     random_values,
     restore_random,
+)
+from tunesmith.training.supervisor import (
+    JUDGED_FROM,
+    LOOKED_AT,
+    SLOWER,
+    TRIES,
+    Remedied,
+    Start,
+    beats_chance,
+    begun_with,
+    class_weight,
+    ignorant_loss,
+    trouble,
+    unreached,
 )
 
 if TYPE_CHECKING:
@@ -128,7 +144,7 @@ class RungEnd:
     rung: Rung
 
 
-Event = PhaseStart | Step | Halved | EpochEnd | RungEnd | PhaseEnd
+Event = PhaseStart | Step | Halved | EpochEnd | RungEnd | PhaseEnd | Remedied
 
 
 class Training:
@@ -146,6 +162,8 @@ class Training:
         phase runs live.
     costs: predicted seconds of each phase, None for one that is not predicted; a phase that must gain and
         would end after the time limit does not begin.
+    remedies: points to start from where a phase goes wrong, the plan's own first; None: the plan's rates
+        stand, and a training that goes wrong stops.
     """
 
     def __init__(
@@ -163,6 +181,7 @@ class Training:
         recorded: Recorded | None = None,
         replaying: Replaying | None = None,
         costs: Sequence[float | None] | None = None,
+        remedies: Sequence[Start] | None = None,
     ) -> None:
         fits(plan, len(network.stages), network.origin)
         self.network, self.task, self.data, self.plan = network, task, data, plan
@@ -180,17 +199,22 @@ class Training:
         self.examples = examples or {
             split: Examples(data.splits[split], network.preprocess) for split in ("train", "valid")
         }
-        self.recorded, self.replaying = recorded, replaying
+        self.recorded, self.replaying, self.remedies = recorded, replaying, remedies
         self.costs = costs or [None] * len(plan.phases)
         self.weights = example_weights(data.train, self.labels, self.settings.balance)
         self.shares = sampling_shares(data.train, self.labels, self.settings.balance)
         self.augment = self._augmentation()
+        if any(phase.loss == "contrastive" for phase in plan.phases):
+            contrastive.check_pairs(network)
         if any(phase.solver for phase in plan.phases):
             linear_head(network)
         self._optimizer: torch.optim.Optimizer | None = None
         self._began = time.monotonic()
         self._resumed = snapshot
+        self._first: dict[str, Tensor] = {}
         if snapshot is not None:
+            if remedies is not None and snapshot.progress.phase == 0:
+                self._first = self._copied()  # of the network as it was loaded
             self._restore(snapshot)
 
     def __iter__(self) -> Iterator[Event]:
@@ -228,37 +252,128 @@ class Training:
             tensors[TAKEN] = self.taken
         return Snapshot(copy.deepcopy(self.progress), tensors, random_values())
 
+    def order(self, index: int, epoch: int) -> list[np.ndarray]:
+        """The batches of one epoch of a phase, each an array of rows of the training split.
+
+        Where the phase has several rounds in an epoch, rows are counted on from round to round.
+        """
+        count, rounds = len(self.data.train), contrastive.rounds(self.plan.phases[index])
+        return [
+            rows + turn * count
+            for turn in range(rounds)
+            for rows in epoch_order(
+                count,
+                self.settings.batch,
+                seed=self.settings.seed,
+                epoch=(index * 1_000_000 + epoch) * rounds + turn,
+                lengths=self.examples["train"].lengths,
+                shares=self.shares,
+            )
+        ]
+
+    def solve(self, solver: str, features: Pooled | None = None) -> Linear:
+        """Solve the head to convergence on features, and leave the solution in the network.
+
+        solver: "ridge" or "lbfgs". features: None: the stored ones.
+        Raises BadPlan unless the head is one linear layer.
+        """
+        found = features or self.recorded
+        assert found is not None
+        targets = {
+            s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
+        }
+        return solve_head(
+            self.network,
+            found,
+            (self.examples["train"], targets["train"], self.weights),
+            (self.examples["valid"], targets["valid"]),
+            solver,
+        )
+
+    def trial(self, index: int, shares: Sequence[float]) -> Generator[float, None, None]:
+        """The loss of each of a few steps of a phase, taken at these shares of its rates.
+
+        Nothing is counted or validated, and nothing of the network is put back: what the steps change is
+        the caller's to keep. Raises Diverged where a loss is no number.
+        """
+        phase, progress, left = self.plan.phases[index], self.progress, list(shares)
+        before = progress.phase, progress.pieces
+        progress.phase = index
+        _seed(self.settings.seed)
+        try:
+            block = self._first_token()
+            self._set_up(phase)
+            optimizer = optimizer_for(self.network, phase, self.settings)
+            prepared = self._prepared(optimizer)
+            with only_cls(self.network.module, block) if block else nullcontext():
+                for epoch in itertools.count():
+                    order = self.order(index, epoch)[: len(left)]
+                    make = self._maker(index, epoch)
+                    for rows, batch in zip(order, ahead(make, [self._mine(r) for r in order]), strict=True):
+                        set_rates(optimizer, left.pop(0))
+                        yield self._step(prepared, batch.to(self.accelerator.device), len(rows))
+                    if not left:
+                        return
+        finally:
+            progress.phase, progress.pieces = before
+
+    def _set_up(self, phase: Phase) -> None:
+        """Let the phase's weights move, and nothing else."""
+        frozen.apply(self.network, phase, batch_norm=self._batch_norm())
+        if self.network.preprocess.takes == "image":
+            lay_out(self.network.module, phase, self._few)
+
+    def _prepared(self, optimizer: torch.optim.Optimizer) -> Any:
+        """The optimizer in the form that mixed precision takes."""
+        if self.accelerator.scaler is None:
+            return optimizer
+        # accelerate remembers every optimizer, and fp16 would divide the gradients once for each.
+        self.accelerator.free_memory()
+        return self.accelerator.prepare_optimizer(optimizer)
+
     def _phase(self, index: int) -> Iterator[Event]:
-        phase, progress, network = self.plan.phases[index], self.progress, self.network
-        begins = phase.must_gain and progress.taken is None
+        progress, network = self.progress, self.network
+        if self.remedies is not None and index == 0 and not self._first:
+            self._first = self._copied()
+        begins = self.plan.phases[index].must_gain and progress.taken is None
         if begins and self._too_long(index):
             progress.ended = "ladder"
-            yield RungEnd(self._noted(Rung(phase.name, None, None, self.costs[index], False, "too_long")))
+            name, cost = self.plan.phases[index].name, self.costs[index]
+            yield RungEnd(self._climbed(Rung(name, None, None, cost, False, "too_long")))
             return
-        block = self._first_token()
-        frozen.apply(network, phase, batch_norm=self._batch_norm())
-        if network.preprocess.takes == "image":
-            lay_out(network.module, phase, self._few)
-        self._complete_best()
-        if begins:
-            self.taken, progress.taken = self.best, progress.best
-            self.best, progress.best = {}, None
-            self._load(self.taken)
-        before = frozen.fingerprints(network, phase)
-        try:
-            with only_cls(network.module, block) if block else nullcontext():
-                stopped = yield from (self._solved if phase.solver else self._trained)(index, phase, block)
-        except Diverged:
-            if not phase.must_gain:
-                raise
-            stopped = "diverged"  # and what the rungs below made stands
+        while True:
+            phase = self._as_it_begins(index)
+            if progress.first_token is None:  # asked once: weights that have moved may answer otherwise
+                progress.first_token = self._first_token() or ""
+            block = progress.first_token or None
+            self._set_up(phase)
+            self._complete_best()
+            if begins:
+                begins, self.taken, progress.taken = False, self.best, progress.best
+                self.best, progress.best = {}, None
+                self._load(self.taken)
+            before = frozen.fingerprints(network, phase)
+            try:
+                with only_cls(network.module, block) if block else nullcontext():
+                    run = self._solved if phase.solved else self._trained
+                    stopped = yield from run(index, phase, block)
+                break
+            except (Diverged, NothingLearned) as error:
+                failure = error.with_traceback(None)  # which would hold what the failed attempt held
+            remedied = self._remedied(phase, failure)
+            if remedied is not None:
+                yield remedied
+            if remedied is None or progress.ended is not None:
+                stopped = "diverged" if phase.must_gain else progress.ended
+                break
         frozen.verify(network, phase, before)
         rung = self._judged(index, stopped) if phase.must_gain else None
         if stopped == "patience":
             self._load(self.best)  # validations got worse; the next phase begins where they were best
-        self._optimizer = None
+        self._optimizer, self._first = None, {}
         progress.phase, progress.epoch, progress.step, progress.phase_steps = index + 1, 0, 0, 0
-        progress.phase_best, progress.stale = None, 0
+        progress.phase_best, progress.stale, progress.tries, progress.start = None, 0, 0, 0
+        progress.first_token = None
         if progress.ended is None and progress.phase == len(self.plan.phases):
             progress.ended = "plan"
         if rung is not None:
@@ -285,10 +400,10 @@ class Training:
             self.best, progress.best = self.taken, progress.taken
             progress.ended = progress.ended or "ladder"
         self._load(self.best)
-        self.taken, progress.taken = {}, None
-        return self._noted(rung)
+        self.taken, progress.taken, progress.trouble = {}, None, None
+        return self._climbed(rung)
 
-    def _noted(self, rung: Rung) -> Rung:
+    def _climbed(self, rung: Rung) -> Rung:
         self.progress.rungs.append(asdict(rung))
         return rung
 
@@ -316,17 +431,7 @@ class Training:
         count = sum(p.numel() for p in trainable(self.network, phase).values())
         yield PhaseStart(index, phase, 1, count, block)
         if progress.epoch == 0:
-            assert self.recorded is not None
-            targets = {
-                s: np.asarray(self.task.targets(self.data.splits[s], self.labels)) for s in ("train", "valid")
-            }
-            solved = solve_head(
-                self.network,
-                self.recorded,
-                (self.examples["train"], targets["train"], self.weights),
-                (self.examples["valid"], targets["valid"]),
-                str(phase.solver),
-            )
+            solved = self.solve(str(phase.solver))
             self._resumed = None
             self._count(solved.loss, phase)
             yield self._validate(phase, 0.0)
@@ -341,33 +446,21 @@ class Training:
             restore_optimizer(optimizer, dict(self._resumed.tensors["optimizer"]))
             restore_random(self._resumed.tensors["random"], self._resumed.randoms)
             self._resumed = None
-        prepared = optimizer
-        if self.accelerator.scaler is not None:
-            # accelerate remembers every optimizer, and fp16 would divide the gradients once for each.
-            self.accelerator.free_memory()
-            prepared = self.accelerator.prepare_optimizer(optimizer)
+        prepared = self._prepared(optimizer)
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
-        per_epoch = math.ceil(len(self.data.train) / settings.batch)
-        steps = max(1, round(phase.epochs * per_epoch))
+        steps = self._steps(phase)
         share = partial(factor, steps=steps, schedule=settings.schedule, warmup=settings.warmup)
         set_rates(optimizer, share(max(progress.phase_steps - 1, 0)))
         count = sum(p.numel() for p in trainable(network, phase).values())
         yield PhaseStart(index, phase, steps, count, block)
         stopped = self._patience(phase)
+        self._refuse_trouble(phase)
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
-            order = epoch_order(
-                len(self.data.train),
-                settings.batch,
-                seed=settings.seed,
-                epoch=index * 1_000_000 + progress.epoch,
-                lengths=self.examples["train"].lengths,
-                shares=self.shares,
-            )
-            feed = self.feed("train", epoch=progress.epoch)
+            order = self.order(index, progress.epoch)
             rest = order[progress.step :][: steps - progress.phase_steps]
-            make = partial(self._collate, feed)
+            make = self._maker(index, progress.epoch)
             for rows, batch in zip(rest, ahead(make, [self._mine(r) for r in rest]), strict=True):
                 set_rates(optimizer, share(progress.phase_steps))
                 pieces = progress.pieces
@@ -375,12 +468,18 @@ class Training:
                 self._count(loss, phase)
                 if progress.pieces != pieces:
                     yield Halved(progress.pieces, settings.batch)
+                if progress.phase_steps == LOOKED_AT and (event := unreached(network, phase)) is not None:
+                    yield self._noted(event)
                 lr = max(group["lr"] for group in optimizer.param_groups)
                 yield Step(phase.name, progress.phase_steps, steps, loss, lr, len(rows))
                 if self._late():
                     stopped = progress.ended = "time limit"
                     break
+            if phase.loss == "contrastive":
+                now = contrastive.Features(network, self.task, self.labels, batch=2 * settings.batch)
+                self.solve(str(phase.solver), now)
             yield self._validate(phase, max(group["lr"] for group in optimizer.param_groups))
+            self._refuse_trouble(phase)
             stopped = stopped or self._patience(phase)
         return stopped
 
@@ -400,6 +499,8 @@ class Training:
             batch = replace(batch, inputs=self.augment(batch.inputs))  # type: ignore[arg-type]
         start, values = random_tensors(), random_values()
         accelerator = self.accelerator
+        pairs = self.plan.phases[self.progress.phase].loss == "contrastive"
+        count = rows * (contrastive.GROUP if pairs else 1)
         idle = process >= rows  # and its one example is another process's
 
         def attempt(pieces: int) -> float:
@@ -407,15 +508,16 @@ class Training:
                 restore_random(start, values)
             optimizer.zero_grad(set_to_none=True)
             total = 0.0
-            for piece in batch.parts(pieces):
+            for piece in contrastive.parts(batch, pieces) if pairs else batch.parts(pieces):
                 with accelerator.autocast(), frozen.norms_at_rest(self.network, piece.size):
-                    loss = self.task.loss(self.network, piece)
-                share = 0.0 if idle else piece.size / rows
+                    loss = (contrastive.pair_loss if pairs else self.task.loss)(self.network, piece)
+                share = 0.0 if idle else piece.size / count
                 accelerator.backward(loss * share)
                 total += float(loss.detach()) * share
             return total
 
-        own, self.progress.pieces = pieces_that_fit(attempt, batch.size, self.progress.pieces)
+        most = batch.size // contrastive.GROUP if pairs else batch.size
+        own, self.progress.pieces = pieces_that_fit(attempt, most, self.progress.pieces)
         loss = self._together(optimizer, own)
         if not math.isfinite(loss):
             raise Diverged(self._blame(f"the loss became {loss}"))
@@ -463,6 +565,9 @@ class Training:
         outcomes = self._answered()
         frozen.modes(self.network, phase, batch_norm=self._batch_norm())
         scores = self.task.score(outcomes, self.labels)
+        loss = scores.get("log_loss", 0.0)
+        if not math.isfinite(loss):
+            raise Diverged(self._blame(f"the validation loss became {loss}"))
         self._clock()
         progress.epoch += 1
         row = {
@@ -476,10 +581,9 @@ class Training:
             "seconds": round(progress.elapsed, 3),
         }
         progress.history.append(row)
+        progress.learned = progress.learned or beats_chance(outcomes)
+        progress.trouble = self._trouble(phase, outcomes)
         progress.step, progress.loss_sum, progress.loss_count = 0, 0.0, 0
-        loss = scores.get("log_loss", 0.0)
-        if not math.isfinite(loss):
-            raise Diverged(self._blame(f"the validation loss became {loss}"))
         score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
         if self.metric.endswith("loss"):
             score = -scores[self.metric]
@@ -490,8 +594,97 @@ class Training:
         best = _better(mark, progress.best)
         if best:
             progress.best = mark
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
+            self.best = self._copied()
         return EpochEnd(row, best)
+
+    # -- what goes wrong -------------------------------------------------------------------------
+
+    def _as_it_begins(self, index: int) -> Phase:
+        """The phase of the plan, or what remedies have made of it; its settings are those from now on."""
+        progress, phase, self.settings = self.progress, self.plan.phases[index], self.plan.settings
+        if self.remedies is None or (progress.start == 0 and progress.rate == 1.0):
+            return phase
+        phase, self.settings = begun_with(phase, self.settings, self.remedies[progress.start], progress.rate)
+        return phase
+
+    def _trouble(self, phase: Phase, outcomes: Mapping[str, np.ndarray]) -> list[str] | None:
+        """What is wrong with a network that had time to learn, in the last phase: the others prepare it."""
+        progress, steps = self.progress, self._steps(phase)
+        ready = max(JUDGED_FROM, steps / 2, self.settings.warmup * steps)
+        last = progress.phase == len(self.plan.phases) - 1
+        early = not last or progress.phase_steps < ready
+        if phase.solver or early or not {"truth", "guess"} <= outcomes.keys():
+            return None
+        targets = np.asarray(self.task.targets(self.data.train, self.labels))
+        counts = class_weight(targets, self.labels, self.weights, self.shares)
+        ignorant = ignorant_loss(counts, getattr(self.task, "label_smoothing", 0.0))
+        mean = progress.loss_sum / max(progress.loss_count, 1)
+        found = trouble(outcomes["truth"], outcomes["guess"], mean, ignorant)
+        return None if found is None else list(found)
+
+    def _refuse_trouble(self, phase: Phase) -> None:
+        if self.progress.trouble is not None:
+            peak = max(phase.lrs)
+            raise NothingLearned(
+                f"{self.progress.trouble[1]} in phase {phase.name!r}, whose highest learning rate is "
+                f"{peak:g}; try another (--lr {peak / 10:g}), another model, or look at the labels "
+                f"(tunesmith check); the best network so far is the result."
+            )
+
+    def _remedied(self, phase: Phase, failure: Diverged | NothingLearned) -> Remedied | None:
+        """What begins anew; None where a rung has nothing left to try: what the rungs below made stands."""
+        try:
+            return self._begun_anew(phase, failure)
+        except (Diverged, NothingLearned):
+            if not phase.must_gain:
+                raise
+            return None
+
+    def _begun_anew(self, phase: Phase, failure: Diverged | NothingLearned) -> Remedied:
+        """Put the best network so far in place, or the first one, and begin the phase anew, otherwise.
+
+        Of a first phase that learned nothing even the best network may have lost what it was pretrained for.
+        Where nothing is left to try, or nothing may be, training ends; raises the failure itself where there
+        is no network either that has learned something.
+        """
+        progress, found, remedies = self.progress, self.progress.trouble, self.remedies or ()
+        free = self.remedies is not None and not phase.solved and progress.ended is None
+        if isinstance(failure, Diverged):
+            if not free or progress.tries == TRIES:
+                raise failure
+            found = ["diverged", str(failure).partition("; the highest learning rate")[0]]
+            progress.tries, progress.rate = progress.tries + 1, progress.rate / SLOWER
+            remedy = (
+                f"phase {phase.name!r} begins anew at a third of its rates, try {progress.tries} of {TRIES}"
+            )
+        elif found is not None and free and progress.start + 1 < len(remedies):
+            progress.start += 1
+            start = remedies[progress.start]
+            number = f"start {progress.start + 1} of {len(remedies)}"
+            remedy = f"phase {phase.name!r} begins anew with {start} ({number}; {start.source})"
+        elif found is not None and progress.learned:
+            progress.ended = progress.ended or "nothing more is learned"
+            remedy = "training ends here, and the best network before that is the result"
+        else:
+            raise failure
+        lost = isinstance(failure, NothingLearned)
+        self._load(self._first if lost and self._first else self.best or self.taken or self._first)
+        progress.step, progress.phase_steps, progress.loss_sum, progress.loss_count = 0, 0, 0.0, 0
+        progress.phase_best, progress.stale, progress.trouble = None, 0, None
+        progress.smooth_loss = progress.first_loss
+        self._optimizer = self._resumed = None
+        return self._noted(Remedied(phase.name, found[0], found[1], remedy))
+
+    def _noted(self, event: Remedied) -> Remedied:
+        self.progress.remedies.append(asdict(event))
+        return event
+
+    def _steps(self, phase: Phase) -> int:
+        """How many steps a phase takes."""
+        per_epoch = contrastive.rounds(phase) * math.ceil(len(self.data.train) / self.settings.batch)
+        return max(1, round(phase.epochs * per_epoch))
+
+    # -- parts -----------------------------------------------------------------------------------
 
     def feed(self, split: str, *, epoch: int = 0) -> Feed:
         """Where a split's batches come from in the phase that is running."""
@@ -513,6 +706,18 @@ class Training:
         inputs = self.feed("valid").batch(rows, self.task, self.labels).to(self.accelerator.device).inputs
         return self.network(inputs.each(torch.clone) if isinstance(inputs, Activations) else inputs)
 
+    def _maker(self, index: int, epoch: int) -> Callable[[np.ndarray], Batch]:
+        """What makes the training batches of one epoch of a phase out of their rows."""
+        feed, phase = self.feed("train", epoch=epoch), self.plan.phases[index]
+        if phase.loss != "contrastive":
+            return partial(self._collate, feed)
+        targets = np.asarray(self.task.targets(self.data.train, self.labels))
+        rounds, seed = contrastive.rounds(phase), self.settings.seed
+        first = (index * 1_000_000 + epoch) * rounds
+        met = [contrastive.partners(targets, seed=seed, epoch=first + turn) for turn in range(rounds)]
+        every, count = np.concatenate(met), len(targets)
+        return lambda rows: self._collate(feed, contrastive.groups(rows, every, count))
+
     def _collate(self, feed: Feed, rows: np.ndarray) -> Batch:
         batch = feed.batch(rows, self.task, self.labels)
         if self.weights is not None:
@@ -531,6 +736,10 @@ class Training:
         phases = self.plan.phases[: self.progress.phase + 1]
         parts = [i for i in range(len(self.network.parts)) if any(p.lrs[i] > 0 for p in phases)]
         return {name: t for i in parts for name, t in self.network.tensors(i).items()}
+
+    def _copied(self) -> dict[str, Tensor]:
+        """A copy of them in memory."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._moved().items()}
 
     def _complete_best(self) -> None:
         """What a phase will move for the first time belongs to the best network as it still is."""
@@ -588,7 +797,7 @@ class Training:
         return self.time_limit is not None and processes.any_of(self.progress.elapsed > self.time_limit)
 
     def _blame(self, what: str) -> str:
-        phase = self.plan.phases[self.progress.phase]
+        phase = self._as_it_begins(self.progress.phase)
         peak = max(phase.lrs)
         kept = "the best network so far is the result" if self.best else "no validation had been reached"
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,13 @@ from tunesmith.training.recorded import Recorded
 from tunesmith.training.solvers import Block, Linear, best_penalty, least_squares
 
 ROWS = 1024  # examples that are read from the store at a time
+
+
+class Pooled(Protocol):
+    """Where features come from: what is recorded, or what is computed now."""
+
+    def pooled(self, examples: Examples, rows: np.ndarray | None = None) -> np.ndarray:
+        """What the head is given, float32 [n, D]."""
 
 
 def linear_head(network: Network) -> nn.Linear:
@@ -36,7 +44,7 @@ def linear_head(network: Network) -> nn.Linear:
 
 def solve_head(
     network: Network,
-    recorded: Recorded,
+    recorded: Pooled,
     train: tuple[Examples, np.ndarray, np.ndarray | None],
     valid: tuple[Examples, np.ndarray],
     solver: str,
@@ -93,7 +101,7 @@ def answers_of(head: Linear, recorded: Recorded, examples: Examples) -> list[np.
 
 
 def blocks_of(
-    recorded: Recorded,
+    recorded: Pooled,
     examples: Examples,
     targets: np.ndarray,
     weights: np.ndarray | None = None,

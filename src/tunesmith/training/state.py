@@ -37,6 +37,11 @@ class Progress:
     taken: while a rung is climbed, the best validation of those below. rungs: what became of each, as rows.
     history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
     scaler: of fp16's gradients.
+    first_token: the block that this phase computes for its first token alone; empty: none; None: not asked.
+    rate: what all rates are multiplied by since a phase ran away. tries, start: how often this phase began
+        anew at lower rates, and from which of the points to start from it goes.
+    trouble: what the newest validation found wrong, a word and a sentence. remedies: what was, so far.
+    learned: whether any validation so far was better than naming the largest class.
     """
 
     phase: int = 0
@@ -58,6 +63,13 @@ class Progress:
     elapsed: float = 0.0
     ended: str | None = None
     scaler: dict[str, Any] | None = None
+    first_token: str | None = None
+    rate: float = 1.0
+    tries: int = 0
+    start: int = 0
+    trouble: list[str] | None = None
+    learned: bool = False
+    remedies: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

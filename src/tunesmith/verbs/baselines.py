@@ -154,7 +154,7 @@ def _other(started: Started, model: str, targets: NDArray[np.int64], say: Report
                     with say.work(f"features of {model}", missing) as done:
                         recorded.fill(own, some, progress=done)
             head = probe_head(recorded, train, targets, len(started.labels.names), rows=rows)
-            return list(head.probabilities(recorded.pooled(splits["test"])))
+            return answers_of(head, recorded, splits["test"])
     finally:
         for own in splits.values():
             own.close()

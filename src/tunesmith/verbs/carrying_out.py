@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.choosing.portfolio import starts
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.data.rows import counted
-from tunesmith.errors import BadOption, Diverged, TunesmithError
+from tunesmith.errors import BadOption, Diverged, NothingLearned, TunesmithError
 from tunesmith.files import clear_leftovers
 from tunesmith.health.saving import HEALTH, to_json
 from tunesmith.networks.network import Network
@@ -30,6 +31,7 @@ from tunesmith.training.examples import Examples
 from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import EpochEnd, Halved, Step, Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
+from tunesmith.training.supervisor import Remedied, Start
 from tunesmith.verbs import planning
 from tunesmith.verbs.baselines import baselines_of, check_baselines, names
 from tunesmith.verbs.deciding import LADDER, Begun, decide, predicted, write_ladder
@@ -37,6 +39,7 @@ from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data,
 from tunesmith.verbs.keeping import check_keep
 from tunesmith.verbs.loading import check_name, load_network
 from tunesmith.verbs.options import seconds, whole
+from tunesmith.verbs.rates import chosen_lr
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, epoch_line, words
 from tunesmith.verbs.scoring import finish
@@ -70,7 +73,7 @@ def begin(
     Returns None after a dry run.
     """
     began = time.monotonic()
-    _check_early(asked)
+    check_early(asked)
     say = speaker(reporter)
     if isinstance(asked["plan"], str | Path):
         asked = {**asked, "plan": planning.read_plan(asked["plan"])}
@@ -121,6 +124,15 @@ def begin(
         targets = np.asarray(task.targets(data.train, labels))
         recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
         opened.callback(recorded.close)
+        if asked["lr"] == planning.AUTO and asked["plan"] is None:
+            lent: dict[str, Any] = {"labels": labels, "device": asked["device"], "examples": examples}
+            training = Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)
+            lr, note = chosen_lr(training, say)
+            plan = plan_for({**asked, "lr": lr}, network, data, labels)
+            plan = replace(plan, notes=(*plan.notes, note))
+            for line in planning.warnings(plan, network):
+                say.warn(line)
+            say.say(table(plan, [part.name for part in network.parts]))
         if asked["dry_run"]:
             return None
         if folder is None:
@@ -198,13 +210,14 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             recorded=started.recorded,
             replaying=started.replaying,
             costs=predicted(started.plan, started.rungs),
+            remedies=remedies_for(started),
         )
         try:
             with interruptible() as interrupted:
                 _train(training, started, say, interrupted)
-        except Diverged:
-            # Resuming would diverge again at the same step: what was best until then is the result.
-            if training.keep_best("diverged"):
+        except (Diverged, NothingLearned) as stop:
+            # Resuming would fail again at the same step: what was best until then is the result.
+            if training.keep_best("diverged" if isinstance(stop, Diverged) else "nothing learned"):
                 finish(started, training, baselines, pretrained, say)
             raise
         if processes.main():
@@ -232,6 +245,15 @@ def _pretrained(started: Started) -> Pretrained | None:
     with suppress(OSError):
         found = Pretrained(started.network, started.plan, started.folder)
     return None if processes.any_of(found is None) else found  # all processes keep the same network
+
+
+def remedies_for(started: Started) -> tuple[Start, ...] | None:
+    """Where a phase that goes wrong may begin anew; None where a person named the rates, or the plan."""
+    asked = Run(started.folder).asked
+    if any(asked.get(name) not in (None, planning.AUTO) for name in ("lr", "head_lr", "plan")):
+        return None
+    options = ("batch", "warmup", "weight_decay", "decay")
+    return starts(started.network.family, named=[n for n in options if asked.get(n) is not None])
 
 
 def speaker(reporter: Reporter | None) -> Reporter:
@@ -283,6 +305,9 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
         if main and isinstance(event, Halved):
             with log.open("a", encoding="utf-8") as lines:
                 lines.write(f"memory ran out: {event.pieces} pieces a batch\n")
+        if main and isinstance(event, Remedied):
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(f"{event}\n")
         if main and (isinstance(event, EpochEnd) or late or stop):
             write_checkpoint(folder / "checkpoint", training.snapshot())
             saved = time.monotonic()
@@ -297,13 +322,19 @@ def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     write_sealed(folder, "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
 
-def _check_early(asked: Mapping[str, Any]) -> None:
+def check_early(asked: Mapping[str, Any]) -> None:
     """What is wrong whatever the data and the network are."""
     from tunesmith.networks.heads import HEADS
     from tunesmith.plan import Phase
     from tunesmith.registry import did_you_mean
 
-    planning.check(planning.wishes_of(asked))
+    wishes = planning.wishes_of(asked)
+    planning.check(wishes)
+    if asked["lr"] == planning.AUTO and (wishes.strategy == planning.AUTO or planning.unanswered(wishes)):
+        raise BadOption(
+            "lr 'auto' measures the rate of a plan that is known before it trains, and here the stages are "
+            "chosen from the data; leave lr out, or name strategy and stages."
+        )
     accelerator_for(asked["device"], asked["precision"])
     check_name(asked["model"])
     check_baselines(asked["baselines"])

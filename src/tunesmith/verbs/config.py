@@ -131,6 +131,10 @@ def _refuse_extras(path: Path, text: str) -> None:
 def _typed(value: Any, parameter: inspect.Parameter, where: str) -> Any:
     """The value as the option's type, from text."""
     words, kind, name = _words(parameter), kind_of(parameter), parameter.name
+    if "Literal" in words:  # a number, or a word that stands for one
+        if isinstance(value, str) and value in words - {"Literal", "float", "None"}:
+            return value
+        kind = float
     if isinstance(value, list):
         if not words & {"Sequence", "Any"}:
             raise BadOption(f"{where}: {name} takes one value; found a list of {len(value)}.")

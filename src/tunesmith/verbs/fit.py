@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.verbs.environment import prepare
-from tunesmith.verbs.options import configured, seconds
+from tunesmith.verbs.options import configured, rate, seconds
 from tunesmith.verbs.stopping import stoppable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def fit(
     task: str | None = None,
     strategy: str = "lp_ft",
     epochs: float = 5,
-    lr: float | None = None,
+    lr: float | Literal["auto"] | None = None,
     head_lr: float | None = None,
     decay: float | None = None,
     unfreeze: str | int | Sequence[str | int] | None = None,
@@ -86,10 +86,11 @@ def fit(
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, a Network, or auto: the
         best of a ranking.
     task: what to learn; found from the data when not named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical,
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive,
         or auto: as far up from the head as validation gains.
     epochs: passes over the training split, over all phases; with `auto` at most so many in each rung.
-    lr: peak learning rate of the stages next to the head; by default the network family's.
+    lr: peak learning rate of the stages next to the head, or auto: measured by a range test; by default the
+        network family's.
     head_lr: peak learning rate of the head.
     decay: share of the rate that each stage towards the input keeps, 1.0 for none.
     unfreeze: with `top` how many of the last stages; with `surgical` their names, comma separated, or auto,
@@ -104,7 +105,7 @@ def fit(
     weight_decay: spares biases and norms.
     schedule: constant, step, linear, cosine or one-cycle.
     warmup: share of a phase's steps in which the rate rises.
-    batch: examples per step; 32, or 16 below 500 training examples.
+    batch: examples per step; 32, or 16 below 500 training examples, or 8 with contrastive.
     solver: ridge or lbfgs: solve a linear head to convergence instead of training it in steps.
     clip: largest gradient norm; 0 for none.
     label_smoothing: share of the target spread over all classes.
@@ -143,7 +144,7 @@ def fit(
     config: a YAML file of these options, a run's asked.yaml for instance; what is given beside it wins.
     reporter: where to tell what happens; None: lines on standard error.
     """
-    asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")}
+    asked = {k: v for k, v in locals().items() if k not in ("config", "reporter")} | {"lr": rate(lr)}
     limit = seconds(time_limit)
     seconds(checkpoint_every)
     prepare(offline=offline)

@@ -115,7 +115,7 @@ def plan(
     data: what to learn from: each stage is probed, and what it costs to train from there is measured.
     model: the network that it is for.
     stages: how many stages, where no network is named.
-    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical,
+    strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive,
         or auto: as far up from the head as validation gains.
     epochs: over all phases; with `auto` at most so many in each rung.
     lr: peak learning rate of the stages next to the head.

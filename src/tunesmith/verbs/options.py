@@ -79,6 +79,18 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+def rate(value: object) -> object:
+    """A learning rate that was written in words as a number; "auto", None and what is none as they are.
+
+    >>> rate("3e-4"), rate("auto"), rate(None), rate("fast")
+    (0.0003, 'auto', None, 'fast')
+    """
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def whole(name: str, value: object, *, least: int = 1) -> None:
     """Raise BadOption unless a value is None or a whole number that is large enough."""
     if value is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
 LARGEST = 10_000_000  # bytes of a plan; one of 200 phases for 200 stages has 1 MB
-AUTO = "auto"  # in the place of stages: chosen from evidence
+AUTO = "auto"  # in the place of stages or of a rate: chosen from evidence, measured by a range test
 PATIENCE = 2  # validations without gain that end a rung of auto
 FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
 
@@ -54,7 +54,7 @@ def check(wishes: Wishes) -> None:
         ):
             raise BadOption(
                 f"{name} must lie above 0 and at most {HIGHEST_LR:g}; found {value!r}. Usual rates are 1e-3 "
-                f"for a new head and 1e-5 to 1e-4 for pretrained stages with AdamW."
+                f"for a new head and 1e-5 to 1e-4 for pretrained stages with AdamW; lr='auto' measures one."
             )
     if (
         isinstance(wishes.epochs, bool)
@@ -72,8 +72,9 @@ def check(wishes: Wishes) -> None:
 
 
 def wishes_of(asked: Mapping[str, Any]) -> Wishes:
-    """Of all options those that make a plan."""
-    return Wishes(**{field.name: asked[field.name] for field in fields(Wishes)})
+    """Of all options those that make a plan; a rate that is still to be measured is none that was asked."""
+    found = {field.name: asked[field.name] for field in fields(Wishes)}
+    return Wishes(**{**found, "lr": None if asked["lr"] == AUTO else asked["lr"]})
 
 
 def unanswered(wishes: Wishes) -> bool:
@@ -105,7 +106,7 @@ def table(
         weight_decay=base.weight_decay if wishes.weight_decay is None else wishes.weight_decay,
         schedule=wishes.schedule or base.schedule,
         warmup=base.warmup if wishes.warmup is None else wishes.warmup,
-        batch=wishes.batch if wishes.batch is not None else (16 if examples < FEW else 32),
+        batch=_usual_batch(wishes.strategy, examples) if wishes.batch is None else wishes.batch,
     )
     function = STRATEGIES.load(wishes.strategy)
     lr, head_lr = rates(wishes, base)
@@ -132,6 +133,11 @@ def table(
     return replace(plan, settings=settings, phases=solved(plan.phases, wishes))
 
 
+def _usual_batch(strategy: str, examples: int) -> int:
+    """Small where there are few examples; of pairs 8 examples are 16 pairs, SetFit's batch."""
+    return 8 if strategy == "contrastive" else 16 if examples < FEW else 32
+
+
 def solved(phases: tuple[Phase, ...], wishes: Wishes) -> tuple[Phase, ...]:
     """The phases, those in which the head alone trains by the solver that was asked for."""
     if wishes.solver is None:
@@ -154,6 +160,8 @@ def rates(wishes: Wishes, base: Defaults) -> tuple[float, float]:
         head = wishes.head_lr or wishes.lr or base.head_lr
         return head, head
     usual = base.top_lr if wishes.strategy in ("top", "surgical", "auto") else base.full_lr
+    if wishes.strategy == "contrastive":
+        usual = base.full_lr / 5  # of texts 1e-5, SetFit's (arXiv:2209.11055)
     return wishes.lr or usual, wishes.head_lr or base.head_lr
 
 

@@ -59,6 +59,7 @@ class Lines:
     def event(self, event: Event) -> None:
         """Write phases, epochs and what went wrong; steps pass silently."""
         from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart, RungEnd
+        from tunesmith.training.supervisor import Remedied
 
         if isinstance(event, PhaseStart):
             self.say(
@@ -76,6 +77,8 @@ class Lines:
             )
         elif isinstance(event, RungEnd):
             self.say(rung_line(event.rung))
+        elif isinstance(event, Remedied):
+            self.warn(str(event))
         elif isinstance(event, PhaseEnd) and event.stopped:
             self.say(f"phase {event.phase.name} ended early: {event.stopped}")
 

@@ -67,6 +67,7 @@ def finish(
         "metric": training.metric,
         "kept": _kept(started, training, kept.decision),
         "ended": training.progress.ended,
+        **({"remedies": training.progress.remedies} if training.progress.remedies else {}),
         **said,
         **_without_duplicates(started, predictions["test"]),
     }
