@@ -171,11 +171,12 @@ def sturdy(folder: Path) -> list[str]:
         cases = len({str(row["case"]) for row in kills})
         died, deaths = sum(row["died"] > 0 for row in kills), sum(row["died"] for row in kills)
         said.append(
-            f"- **Killed**: {len(kills)} runs over {cases} cases (a strategy, pictures or texts, with the store "
-            f"or without), stopped by SIGKILL at a drawn moment: between backward and the optimizer's step, at "
-            f"an fsync or a rename, at a phase change, during evaluation. {died} of them died, some again while "
-            f"they resumed, {deaths} deaths in all. {sum(row['same'] for row in kills)} of {len(kills)} ended "
-            f"with the bits of the run that was left alone. `python bench/sturdy.py kills`"
+            f"- **Killed**: {len(kills)} runs over {cases} cases (a strategy, pictures or texts, with the "
+            f"store or without), stopped by SIGKILL at a drawn moment: between backward and the "
+            f"optimizer's step, at an fsync or a rename, at a phase change, during evaluation. {died} of "
+            f"them died, some again while they resumed, {deaths} deaths in all. "
+            f"{sum(row['same'] for row in kills)} of {len(kills)} ended with the bits of the run that was "
+            f"left alone. `python bench/sturdy.py kills`"
         )
     if disks:
         names = ", ".join(
@@ -184,10 +185,10 @@ def sturdy(folder: Path) -> list[str]:
         )
         refused = sum(row["became"] == "refused" for row in disks)
         said.append(
-            f"- **A disk that refuses**: each of the {max(row['of'] for row in disks)} writes of a small run, "
-            f"once ({names}): {refused} times the run ended in one sentence that names the file and the disk's "
-            f"reason, and `resume` went on to the same bits; {len(disks) - refused} times it went on without "
-            f"the store, to the same bits. `python bench/sturdy.py disks`"
+            f"- **A disk that refuses**: each of the {max(row['of'] for row in disks)} writes of a small "
+            f"run, once ({names}): {refused} times the run ended in one sentence that names the file and "
+            f"the disk's reason, and `resume` went on to the same bits; {len(disks) - refused} times it "
+            f"went on without the store, to the same bits. `python bench/sturdy.py disks`"
         )
     if (folder / "flips.json").exists():
         flips = json.loads((folder / "flips.json").read_text(encoding="utf-8"))

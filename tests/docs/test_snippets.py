@@ -172,6 +172,7 @@ def test_the_command_asks_for_the_same_as_the_python_lines(
 
     import tunesmith
     from tunesmith.cli.app import app
+    from tunesmith.verbs.options import rate
 
     defaults = {n: p.default for n, p in inspect.signature(tunesmith.fit).parameters.items()}
     heard: list[dict[str, Any]] = []
@@ -186,7 +187,8 @@ def test_the_command_asks_for_the_same_as_the_python_lines(
     assert (program, verb) == ("tunesmith", "fit")
     command: Any = typer.main.get_command(app).commands["fit"]  # type: ignore[attr-defined]
     asked = command.make_context("fit", words).params
-    assert heard == [{**defaults, **{k: v for k, v in asked.items() if k in defaults}}]
+    said = {k: v for k, v in asked.items() if k in defaults}
+    assert heard == [{**defaults, **said, "lr": rate(said["lr"])}]  # typed as a word
 
 
 # -- the mistakes ----------------------------------------------------------------------------------

@@ -355,11 +355,13 @@ def test_the_twin_sees_no_more_than_its_share(photos: Path, tmp_path: Path) -> N
     assert run.scores["passes"]["added"] == 150
 
 
-def test_a_verdict_adds_at_most_15_percent_to_the_passes_of_a_fit(tmp_path: Path) -> None:
+def test_a_verdict_adds_at_most_15_percent_to_the_passes_of_a_fit(
+    knowing: Callable[[], Small], tmp_path: Path
+) -> None:
     """3,000 examples of which two epochs train whole: 3,000 + 2 x (3 x 2,100 + 450) = 16,500 passes.
 
     Of 2,475 that may be added, validation takes 2 x 450 for interpolations and 900 to score what is kept.
     """
-    run = fitted(columns(2100, 450, 450, seed=4), random_small(), tmp_path / "run")
+    run = fitted(columns(2100, 450, 450, seed=4), knowing(), tmp_path / "run")
     assert run.scores["passes"] == {"needed": 16_500, "added": 2_475}
     assert run.scores["twin"] == {"learned_from": 405, "tested_on": 270}
