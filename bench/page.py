@@ -352,6 +352,13 @@ def _probe(kept: Mapping[str, Any], what: str, *, least: float) -> list[str]:
     lines.append(
         f"Engine of the cold run: {engine}; the store holds {cold[0]['stored_mib']:.1f} MiB after it."
     )
+    usual = runs.get("tunesmith, cold, with a verdict", {})
+    if "seconds" in usual and "failed" not in usual:
+        lines.append(
+            f"These runs end as the others' do (`--baselines none --keep trained`). With the random twin, the "
+            f"simple baseline and the choice of what is kept, as a fit usually ends, a cold run takes "
+            f"{usual['seconds']:.1f} s."
+        )
     eager, once = runs.get("tunesmith, cold, eager", {}), rows.get("encode once", [])
     if "seconds" in eager and "failed" not in eager and once:
         passes = statistics.median(

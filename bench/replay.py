@@ -45,6 +45,7 @@ RATES = {"photos": {"lr": 1e-4, "head_lr": 3e-3}, "texts": {"lr": 1e-4, "head_lr
 GROWTH = (64, 128, 256) if SMALL else (1000, 4000, 16000, 64000)
 NOTHING = 24  # images: every step of a fit, and next to no work
 TINY = ("--model", "timm/test_efficientnet@none", "--image-size", "32")
+ALIKE = ("--baselines", "none", "--keep", "trained")  # what peers do not do is timed on its own
 
 Run = Callable[[int], dict[str, Any]]  # epochs -> a row
 
@@ -124,7 +125,7 @@ def growth(ledger: Ledger, asked: argparse.Namespace) -> None:
         folder = _images(size)
         for key in keys:
             cache = fresh(PLACE / ".data" / "cache-growth")
-            flags = (*TINY, "--strategy", "linear_probe", "--epochs", "1", "--batch", "32")
+            flags = (*TINY, "--strategy", "linear_probe", "--epochs", "1", "--batch", "32", *ALIKE)
             ledger.once(key, partial(tunesmith, folder, cache, *flags))
         shutil.rmtree(folder)
     _forget("cache-")
@@ -185,6 +186,8 @@ def _probe(
         _round(ledger, number, contenders)
     cache = fresh(PLACE / ".data" / "cache-eager")
     ledger.once("tunesmith, cold, eager", partial(tunesmith, data, cache, *flags, "--engine", "eager"))
+    cache, usual = fresh(PLACE / ".data" / "cache-usual"), [f for f in flags if f not in ALIKE]
+    ledger.once("tunesmith, cold, with a verdict", partial(tunesmith, data, cache, *usual))
     warm = PLACE / ".data" / f"cache-{ledger.name}-{asked.rounds - 1}"
     ledger.once("tunesmith, imports only", partial(_imports, data, warm, flags, asked.rounds))
     finished = {n: row for n in peers if "failed" not in (row := ledger.runs[f"round 0: {n}"])}
@@ -222,7 +225,7 @@ def _peer(env: str, script: str, options: Mapping[str, Any], epochs: int) -> dic
 
 def _flags(task: str, model: str, epochs: int, *, head_lr: float | None = None) -> list[str]:
     rate = RATES[task]["head_lr"] if head_lr is None else head_lr
-    return ["--model", model, "--epochs", str(epochs), "--batch", "32", "--head-lr", str(rate)]
+    return ["--model", model, "--epochs", str(epochs), "--batch", "32", "--head-lr", str(rate), *ALIKE]
 
 
 def _workers(
