@@ -355,8 +355,8 @@ def _probe(kept: Mapping[str, Any], what: str, *, least: float) -> list[str]:
     usual = runs.get("tunesmith, cold, with a verdict", {})
     if "seconds" in usual and "failed" not in usual:
         lines.append(
-            f"These runs end as the others' do (`--baselines none --keep trained`). With the random twin, the "
-            f"simple baseline and the choice of what is kept, as a fit usually ends, a cold run takes "
+            f"These runs end as the others' do (`--baselines none --keep trained`). With the random twin, "
+            f"the simple baseline and the choice of what is kept, as a fit usually ends, a cold run takes "
             f"{usual['seconds']:.1f} s."
         )
     eager, once = runs.get("tunesmith, cold, eager", {}), rows.get("encode once", [])
