@@ -205,6 +205,8 @@ def run(folder: Path, name: str, strategy: str, factor: float) -> dict[str, Any]
             epochs=EPOCHS[strategy],
             lr=rate,
             metric="balanced_accuracy",
+            keep="trained",
+            baselines="none",
             out=Path(temporary) / "run",
             reporter=Silent(),
         )

@@ -27,11 +27,12 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "gradual": {},
     "lp_ft": {"dropout": 0.2, "patience": 1},
     "surgical": {"unfreeze": "0", "parts": "norm"},
+    "auto": {},
 }
 CASES: list[Case] = [
     (s, kind, replay) for kind in ("photos", "reviews") for replay in (True, False) for s in STRATEGIES
-]
-DRAWN = [CASES[i] for i in (0, 7, 14, 21, 4, 17, 3, 10)]  # of the 24: every strategy, both kinds, both ways
+] + [("contrastive", "reviews", True), ("contrastive", "reviews", False)]
+DRAWN = [CASES[i] for i in (0, 8, 16, 24, 4, 19, 3, 11, 13)]  # of the 30: strategies, both kinds, both ways
 MOMENTS = {"step": 14, "fsync": 40, "rename": 8, "predict": 5, "phase": 1}  # and how often each comes about
 ALL = 200
 
@@ -43,7 +44,7 @@ def options(photos: Path, reviews: Path, tiny_text: Callable[[str], Path]) -> Ca
 
     def asked(case: Case, out: Path, *, seed: int = 0) -> dict[str, Any]:
         strategy, kind, replay = case
-        own = dict(STRATEGIES[strategy])
+        own = dict(STRATEGIES.get(strategy, {}))
         if kind == "photos":
             own |= {"data": str(photos), "model": "timm/test_resnet@none", "image_size": 32}
             if strategy == "gradual":
@@ -122,7 +123,7 @@ def leftovers(folder: Path) -> list[str]:
     return [p.name for p in folder.rglob("*") if p.name.endswith(".tmp") or p.name == "lock"]
 
 
-@pytest.mark.parametrize("draw", range(8))
+@pytest.mark.parametrize("draw", range(len(DRAWN)))
 def test_a_killed_run_resumes_to_the_same_bits(
     draw: int,
     seed: int,
