@@ -83,6 +83,31 @@ def test_the_same_command_decides_and_ends_the_same(few: ts.Run, photos: Path, t
     assert outcome(other.folder) != outcome(few.folder)  # or the digest is blind
 
 
+@pytest.mark.parametrize("better", ["fine-tuned network", "linear probe"])
+def test_with_few_examples_folds_decide_what_is_kept(
+    better: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.choosing import ladder
+    from tunesmith.verdicts import keeping
+
+    asked = []
+
+    def decided(task: Any, candidates: Any, targets: Any, *others: Any, **options: Any) -> Any:
+        asked.append((len(targets), [len(one.answers) for one in candidates]))
+        chosen = next(one for one in candidates if one.what == better)
+        return keeping.Decision(chosen.what, None, "kept.", {}, options["where"])
+
+    monkeypatch.setattr(ladder, "paired_gain", lambda *_: (0.5, 0.1))
+    monkeypatch.setattr(keeping, "decide", decided)
+    run = ts.fit(str(photos), strategy="auto", out=tmp_path / "run", reporter=Silent(), **OPTIONS)
+    assert run is not None
+    assert asked == [(34, [34, 34])]
+    assert run.scores["kept"]["where"] == "out of fold"
+    assert run.scores["kept"]["what"] == better
+    moved = [row["distance"] > 0 for row in json.loads((run.folder / "facts.json").read_text())["moved"]]
+    assert any(moved) == (better == "fine-tuned network")
+
+
 def test_the_report_shows_the_rungs(few: ts.Run) -> None:
     page = few.report(out=few.folder / "report.html").read_text(encoding="utf-8")
     assert "How far it climbed" in page

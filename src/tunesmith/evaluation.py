@@ -115,6 +115,14 @@ def sign_of(metric: str) -> float:
     return -1.0 if metric.endswith("loss") else 1.0
 
 
+def groups_in(dataset: Any) -> list[str] | None:
+    """What belongs together in a split; an example without a group is its own. None without such a column."""
+    if "group" not in dataset.column_names:
+        return None
+    own = dataset["group"][:]
+    return [f"row {row}" if group is None else f"group {group}" for row, group in enumerate(own)]
+
+
 def draws(count: int, samples: int, seed: int, groups: Groups = None) -> Iterator[Any]:
     """The rows of each bootstrap sample; of whole groups where units are not independent."""
     random = np.random.default_rng(seed)

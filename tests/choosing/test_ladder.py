@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tunesmith.choosing import ladder
+from tunesmith.choosing.folds import climbed as up_a_rung
 from tunesmith.choosing.folds import fold_of, groups_of
 from tunesmith.choosing.pilot import Pilot
 from tunesmith.data.data import Data
@@ -67,35 +68,38 @@ def replayed(
 
 
 def climbed(task: Task, there: dict[str, Any], **options: Any) -> list[Rung]:
-    """The rungs as out-of-fold answers decide on them."""
+    """The rungs as out-of-fold answers decide on them; each was told."""
     data, net = there["data"], there["network"]
     labels = task.labels(data)
     targets = np.asarray(task.targets(data.train, labels))
     folds = fold_of(targets, groups_of(data, there["examples"]["train"]), folds=3)
     usual: dict[str, Any] = {"seconds": [None, 1.0, 1.0], "device": "cpu"}
-    return list(
-        ladder.climb(
-            net,
-            task,
-            data,
-            labels,
-            PLAN,
-            there["examples"],
-            there["recorded"],
-            there["replaying"],
-            folds,
-            metric="accuracy",
-            make=lambda dataset: Examples(dataset, net.preprocess),
-            **{**usual, **options},
-        )
+    told: list[Rung] = []
+    found = ladder.climb(
+        net,
+        task,
+        data,
+        labels,
+        PLAN,
+        there["examples"],
+        there["recorded"],
+        there["replaying"],
+        folds,
+        metric="accuracy",
+        make=lambda dataset: Examples(dataset, net.preprocess),
+        told=told.append,
+        **{**usual, **options},
     )
+    assert told == list(found.rungs)
+    assert len(found.answers) == len(targets)
+    return told
 
 
 def test_out_of_fold_near_data_stay_at_the_head_and_far_data_climb(
     task: Task, replayed: Callable[[str], dict[str, Any]]
 ) -> None:
     near = climbed(task, replayed("near"))
-    assert [(r.why, r.taken) for r in near] == [("first", True), ("no_gain", False), ("not_reached", False)]
+    assert [(r.why, r.taken) for r in near] == [("first", True), ("no_gain", False), ("no_gain", False)]
     far = climbed(task, replayed("far"))
     assert far[1].taken
     assert far[1].gain is not None
@@ -111,8 +115,27 @@ def test_on_validation_near_data_stay_at_the_head_and_far_data_climb(
         own = {name: there[name] for name in ("examples", "recorded", "replaying")}
         training = Training(there["network"], task, there["data"], PLAN, device="cpu", **own)
         taken[kind] = [event.rung.taken for event in training if isinstance(event, RungEnd)]
-    assert taken["near"] == [False]
+    assert taken["near"] == [False, False]
     assert taken["far"][0]
+
+
+def test_in_folds_a_rung_above_one_that_was_left_begins_where_that_one_did(
+    task: Task, replayed: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def seen(fold: Any, *arguments: Any, **options: Any) -> Any:
+        begun.append(digest(fold.state))
+        return up_a_rung(fold, *arguments, **options)
+
+    monkeypatch.setattr(ladder, "climbed", seen)
+    gains = iter([(0.0, 0.1), (0.5, 0.1)])
+    monkeypatch.setattr(ladder, "paired_gain", lambda *_: next(gains))
+    rungs = climbed(task, replayed("far"))
+    assert [rung.taken for rung in rungs] == [True, False, True]
+    head, block, full = begun[:3], begun[3:6], begun[6:]
+    assert full == block
+    assert head != block
 
 
 def test_a_network_that_climbed_in_folds_is_left_as_it_was(

@@ -1,4 +1,4 @@
-"""A phase that must gain is kept if it does; if not, what stood before it is put back and the plan ends."""
+"""A phase that must gain is kept if it does; if not, what stood before it is put back; two end the plan."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def test_a_rung_that_does_not_gain_is_undone_to_the_bit(
     judged(0.05)
     network = small()
     training, rungs, best = run(network, task, pixels)
-    assert [(r.name, r.taken, r.why) for r in rungs] == [("last 1", False, "no_gain")]
+    assert [(r.name, r.taken, r.why) for r in rungs] == [
+        ("last 1", False, "no_gain"),
+        ("full", False, "no_gain"),
+    ]
     assert training.progress.ended == "ladder"
     assert training.progress.best is not None
     assert training.progress.best["phase"] == 0
@@ -86,6 +89,39 @@ def test_a_rung_that_gains_is_kept_and_the_next_begins_from_its_best(
     assert same(weights(network), best[1])
     assert training.progress.best is not None
     assert training.progress.best["phase"] == 1
+
+
+def test_a_rung_that_was_left_may_lie_below_one_that_gains(
+    small: Make, task: Task, pixels: Data, judged: Callable[..., None]
+) -> None:
+    judged(0.05, 0.2)
+    network = small()
+    training = Training(network, task, pixels, PLAN, device="cpu")
+    rungs, best, begun = [], {}, {}
+    for event in training:
+        if isinstance(event, PhaseStart):
+            begun[event.phase.name] = weights(network)
+        if isinstance(event, EpochEnd) and event.best:
+            best[event.row["phase"]] = weights(network)
+        if isinstance(event, RungEnd):
+            rungs.append(event.rung.taken)
+    assert rungs == [False, True]
+    assert training.progress.ended == "plan"
+    assert same(begun["full"], best["head"])  # nothing of the rung between them is left
+    assert not same(best["last 1"], best["head"])
+    assert same(weights(network), best["full"])
+
+
+def test_two_rungs_in_a_row_without_gain_end_the_plan(
+    small: Make, task: Task, pixels: Data, judged: Callable[..., None]
+) -> None:
+    judged(0.05, 0.05, 0.2)
+    more = Phase("last 2", 1, (0.0, 0.01, 0.01, 0.01), must_gain=True)
+    plan = Plan("auto", (PHASES[0], PHASES[1], more, PHASES[2]), PLAN.settings)
+    training = Training(small(), task, pixels, plan, device="cpu")
+    names = [event.rung.name for event in training if isinstance(event, RungEnd)]
+    assert names == ["last 1", "last 2"]
+    assert training.progress.ended == "ladder"
 
 
 def test_every_rung_begins_where_validation_was_best_before_it(
@@ -133,8 +169,8 @@ def test_a_rung_that_diverges_is_left_and_a_first_phase_is_an_error(
             run(network, task, pixels)
         return
     _, rungs, best = run(network, task, pixels)
-    assert [(r.name, r.why) for r in rungs] == [("last 1", "diverged")]
-    assert same(weights(network), best[0])
+    assert [(r.name, r.why) for r in rungs] == [("last 1", "diverged"), ("full", "gain")]
+    assert same(weights(network), best[-1])
 
 
 @pytest.mark.parametrize("gains", [(0.05,), (0.2,)], ids=["left", "taken"])

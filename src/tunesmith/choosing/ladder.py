@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from tunesmith.training import processes
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.rungs import Rung, paired_gain
+from tunesmith.training.rungs import Rung, given_up, paired_gain
 
 # Shares of the work: one block of BERT-base or ViT-S holds 8 %; MobileNetV2's last convolution, 6 %, is none.
 BLOCK, QUARTER = 0.08, 0.25
@@ -93,6 +93,14 @@ def cut_down(plan: Plan, rungs: Sequence[Rung]) -> Plan:
     return replace(plan, phases=tuple(replace(phase, must_gain=False) for phase in taken))
 
 
+@dataclass(frozen=True)
+class Climbed:
+    """What folds decided. answers: of the last rung that was taken, out of fold, one per training example."""
+
+    rungs: tuple[Rung, ...]
+    answers: list[Any]
+
+
 def climb(
     network: Network,
     task: Task,
@@ -107,23 +115,24 @@ def climb(
     metric: str,
     make: Callable[[Any], Examples],
     seconds: Sequence[float | None],
+    told: Callable[[Rung], object],
     time_limit: float | None = None,
     device: str = "auto",
-) -> Iterator[Rung]:
-    """Rung after rung, each as soon as out-of-fold answers have decided on it; the network is left as it was.
+) -> Climbed:
+    """The rungs as out-of-fold answers decide on them; the network is left as it was.
 
-    Every fold goes up the ladder with the others: its network trains a rung from where it was on the one
-    below, on stored activations, and answers what was held back. A rung is taken if these answers gain more
-    than the gain's standard error on those of the rung below; after the first that is not, none is tried.
+    Every fold goes up the ladder with the others: its network trains a rung from where it was on the last
+    one taken, on stored activations, and answers what was held back. A rung is taken if these answers gain
+    more than the gain's standard error on that one's; after two in a row that do not, none is tried.
 
     folds: [N] of the training split. make: Examples of some rows of it. seconds: predicted, of each phase
-    trained once on the whole. time_limit: of all of it, the fit that follows included; a rung that would not
-    leave time for that is not tried.
+    trained once on the whole. told: hears of every rung as soon as it is known. time_limit: of all of it,
+    the fit that follows included; a rung that would not leave time for that is not tried, nor one above it.
     """
     began = time.monotonic()
     targets = task.targets(data.train, labels)
     rungs: list[Rung] = []
-    below: Any = None
+    answers: list[Any] = []
     with put_back(network, plan.phases) as state, ExitStack() as opened:
         parts = parted(data, examples, folds, make, state)
         for part in parts:
@@ -134,9 +143,11 @@ def climb(
             ahead = sum(s or 0.0 for s in seconds[: index + 1]) + (len(parts) - 1) * (seconds[index] or 0.0)
             over = time_limit is not None and time.monotonic() - began + ahead > time_limit
             late = time_limit is not None and processes.any_of(over)
-            if rungs and rungs[-1].taken and late:
+            ended = given_up([r.taken for r in rungs]) or any(r.why == "too_long" for r in rungs)
+            if rungs and late and not ended:
                 rung = replace(rung, why="too_long")
-            elif not rungs or rungs[-1].taken:
+            elif not ended:
+                before = [dict(part.state) for part in parts]
                 learn = partial(
                     climbed,
                     network=network,
@@ -149,20 +160,35 @@ def climb(
                     device=device,
                 )
                 try:
-                    now = task.outcomes(out_of_fold(parts, learn), targets)
-                    rung, below = _judged(rung, task, now, below, labels, metric), now
+                    now = out_of_fold(parts, learn)
+                    rung = _judged(rung, task, now, answers, targets, labels, metric)
                 except Diverged:
                     if not rungs:
                         raise
                     rung = replace(rung, why="diverged")
+                if rung.taken:
+                    answers = now
+                else:
+                    for part, state in zip(parts, before, strict=True):
+                        part.state = state
             rungs.append(rung)
-            yield rung
+            told(rung)
+    return Climbed(tuple(rungs), answers)
 
 
-def _judged(rung: Rung, task: Task, now: Any, below: Any, labels: Labels, metric: str) -> Rung:
-    if below is None:
+def _judged(
+    rung: Rung,
+    task: Task,
+    now: list[Any],
+    below: list[Any],
+    targets: Sequence[Any],
+    labels: Labels,
+    metric: str,
+) -> Rung:
+    if not below:
         return replace(rung, taken=True, why="first")
-    gain, error = paired_gain(task, now, below, labels, metric)
+    ours, theirs = task.outcomes(now, targets), task.outcomes(below, targets)
+    gain, error = paired_gain(task, ours, theirs, labels, metric)
     return replace(
         rung, gain=gain, error=error, taken=gain > error, why="gain" if gain > error else "no_gain"
     )

@@ -24,7 +24,7 @@ def plan(
 ) -> Plan:
     """Train the head, then a few of the last stages, then more, each rung from where the one before was best.
 
-    A rung is kept if validation gains more than the gain's standard error; the first that does not ends
+    A rung is kept if validation gains more than the gain's standard error; two in a row that do not end
     the plan (`Phase.must_gain`). Each begins with a head that has learned already, as in Kumar et al. 2022
     (arXiv:2202.10054), and the head goes on at the stages' rate.
 

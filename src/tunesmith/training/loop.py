@@ -45,7 +45,7 @@ from tunesmith.training.optimize import (
 from tunesmith.training.predicting import predict
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.rungs import Rung, paired_gain
+from tunesmith.training.rungs import Rung, given_up, paired_gain
 from tunesmith.training.shortened import first_token_block
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import Pooled, linear_head, solve_head
@@ -398,7 +398,8 @@ class Training:
             rung = Rung(name, gain, error, cost, gain > error, "gain" if gain > error else "no_gain")
         if not rung.taken:
             self.best, progress.best = self.taken, progress.taken
-            progress.ended = progress.ended or "ladder"
+            if given_up([True, *(row["taken"] for row in progress.rungs), False]):
+                progress.ended = progress.ended or "ladder"
         self._load(self.best)
         self.taken, progress.taken, progress.trouble = {}, None, None
         return self._climbed(rung)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
 
 SAMPLES: Final = 500
+LEFT: Final = 2  # rungs in a row without gain, after which none is tried
 WHY: Final = ("first", "gain", "no_gain", "too_long", "diverged", "not_reached")
 
 
@@ -25,7 +27,7 @@ class Rung:
     seconds: that training it was predicted to take; None where that was not predicted.
     taken: whether the network goes on from it.
     why: "first" (where every ladder begins), "gain" (above its error), "no_gain", "too_long" (did not fit
-        the time limit), "diverged" or "not_reached" (a rung below was left).
+        the time limit), "diverged" or "not_reached" (two rungs below were left, or time was up).
     """
 
     name: str
@@ -34,6 +36,15 @@ class Rung:
     seconds: float | None
     taken: bool
     why: str
+
+
+def given_up(taken: Sequence[bool]) -> bool:
+    """Whether no further rung is tried: the last two were left.
+
+    One alone says little: a single block may bring less than chance does, and the whole network a lot.
+    taken: of the rungs so far, the head's first.
+    """
+    return len(taken) >= LEFT and not any(taken[-LEFT:])
 
 
 def paired_gain(

@@ -158,8 +158,7 @@ def begin(
         began,
         leaked,
         store,
-        decision.rungs,
-        decision.spent,
+        decision,
     )
 
 
@@ -172,7 +171,7 @@ def carry_out(started: Started, *, time_limit: float | None, reporter: Reporter 
 def _carried_out(started: Started, time_limit: float | None, reporter: Reporter | None) -> Run:
     say = speaker(reporter)
     if time_limit is not None:
-        time_limit = max(1.0, time_limit - started.spent)
+        time_limit = max(1.0, time_limit - started.decided.spent)
     folder, network, task, data, labels = (
         started.folder,
         started.network,
@@ -209,7 +208,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
             examples=started.examples,
             recorded=started.recorded,
             replaying=started.replaying,
-            costs=predicted(started.plan, started.rungs),
+            costs=predicted(started.plan, started.decided),
             remedies=remedies_for(started),
         )
         try:
@@ -221,7 +220,7 @@ def _carried_out(started: Started, time_limit: float | None, reporter: Reporter 
                 finish(started, training, baselines, pretrained, say)
             raise
         if processes.main():
-            write_ladder(folder, started.rungs, training.progress.rungs, started.spent)
+            write_ladder(folder, started.decided, training.progress.rungs)
         run = finish(started, training, baselines, pretrained, say)
     except TunesmithError as error:
         error.args = (f"{error} The run is in {folder}.",)

@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from tunesmith.choosing import ladder
-from tunesmith.choosing.folds import FEW, FOLDS, fold_of, groups_of
+from tunesmith.choosing.folds import FEW, FOLDS, fold_of, groups_of, ridge_answers
 from tunesmith.choosing.pilot import pilot
 from tunesmith.data.data import Data
 from tunesmith.errors import BadData
+from tunesmith.evaluation import groups_in
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
 from tunesmith.seals import read_sealed, write_sealed
@@ -23,27 +24,36 @@ from tunesmith.store import Store
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.examples import Examples
+from tunesmith.training.recorded import Recorded
 from tunesmith.training.rungs import Rung
 from tunesmith.verbs import planning
 from tunesmith.verbs.options import duration, seconds
 from tunesmith.verbs.replaying import prepare_replay
 from tunesmith.verbs.reporting import Reporter, Silent, rung_line
 from tunesmith.verbs.stage_evidence import gathered
+from tunesmith.verdicts import keeping
 
+MARGIN: Final = 0.9  # of the time that is left, for predictions are no promises and a head is solved first
 LADDER: Final = "ladder.json"  # the rungs and what became of them, in a run's folder
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The plan that trains, and for auto the rungs. spent: seconds that deciding took of the time limit."""
+    """The plan that trains, and for auto the rungs.
+
+    spent: seconds that deciding took of the time limit. kept: what is kept at the end, where folds decided.
+    """
 
     plan: Plan
     rungs: tuple[Rung, ...] = ()
     spent: float = 0.0
+    kept: keeping.Decision | None = None
 
-    def to_json(self) -> str:
-        """What a run keeps of it beside the plan."""
-        return written(self.rungs, self.spent)
+    def to_json(self, rungs: Sequence[Rung] = ()) -> str:
+        """What a run keeps of it beside the plan. rungs: as training left them; none: as they are."""
+        told = {"rungs": [asdict(rung) for rung in rungs or self.rungs], "spent": self.spent}
+        kept = {} if self.kept is None else {"kept": asdict(self.kept)}
+        return json.dumps({**told, **kept}, indent=1) + "\n"
 
 
 @dataclass(frozen=True)
@@ -77,22 +87,15 @@ def decide(
     return _climbed(asked, plan, begun, say) if plan.strategy == "auto" else Decision(plan)
 
 
-def written(rungs: Sequence[Rung], spent: float) -> str:
-    """The rungs as JSON."""
-    return json.dumps({"rungs": [asdict(rung) for rung in rungs], "spent": spent}, indent=1) + "\n"
-
-
-def write_ladder(
-    folder: Path, rungs: Sequence[Rung], rows: Sequence[Mapping[str, Any]], spent: float
-) -> None:
+def write_ladder(folder: Path, decided: Decision, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep what became of the rungs. rows: of those that training judged."""
-    if rungs:
-        write_sealed(folder, LADDER, written(ladder.outcome(rungs, rows), spent))
+    if decided.rungs:
+        write_sealed(folder, LADDER, decided.to_json(ladder.outcome(decided.rungs, rows)))
 
 
-def predicted(plan: Plan, rungs: Sequence[Rung]) -> list[float | None]:
+def predicted(plan: Plan, decided: Decision) -> list[float | None]:
     """Seconds that each phase of a plan was predicted to take, where it was."""
-    known = {rung.name: rung.seconds for rung in rungs}
+    known = {rung.name: rung.seconds for rung in decided.rungs}
     return [known.get(phase.name) for phase in plan.phases]
 
 
@@ -100,7 +103,8 @@ def _kept(plan: Plan, folder: Path) -> Decision:
     if not (folder / LADDER).is_file():
         return Decision(plan)
     found = json.loads(read_sealed(folder, LADDER))
-    return Decision(plan, tuple(Rung(**row) for row in found["rungs"]), found["spent"])
+    kept = keeping.Decision(**found["kept"]) if "kept" in found else None
+    return Decision(plan, tuple(Rung(**row) for row in found["rungs"]), found["spent"], kept)
 
 
 def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Plan:
@@ -134,7 +138,8 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
     costs = processes.from_main(lambda: ladder.costs(plan, measured, **sizes, replayed=replayed))
     limit = seconds(asked["time_limit"])
     if limit is not None:
-        plan, costs = ladder.within(plan, costs, limit, times=FOLDS if len(train) < FEW else 1)
+        left = MARGIN * (limit - (time.monotonic() - began))
+        plan, costs = ladder.within(plan, costs, left, times=FOLDS if len(train) < FEW else 1)
     rungs = ladder.expected(plan, costs)
     if len(train) >= FEW or asked["dry_run"]:
         where = "on validation" if len(train) >= FEW else "out of fold, which a dry run leaves out"
@@ -153,11 +158,12 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
     except BadData as reason:
         say.warn(f"{reason} The validation split decides alone.")
         return Decision(plan, tuple(rungs), time.monotonic() - began)
-    rungs = _out_of_fold(asked, plan, begun, say, folds, costs)
-    decided = ladder.cut_down(plan, rungs)
+    climbed, kept = _out_of_fold(asked, plan, begun, say, folds, costs)
+    decided = ladder.cut_down(plan, climbed)
     # A plan says nothing of seconds: the same command makes the same plan.
-    notes = tuple(rung_line(replace(rung, seconds=None)) for rung in rungs)
-    return Decision(replace(decided, notes=(*plan.notes, *notes)), tuple(rungs), time.monotonic() - began)
+    notes = tuple(rung_line(replace(rung, seconds=None)) for rung in climbed)
+    spent = time.monotonic() - began
+    return Decision(replace(decided, notes=(*plan.notes, *notes)), climbed, spent, kept)
 
 
 def _out_of_fold(
@@ -167,8 +173,8 @@ def _out_of_fold(
     say: Reporter,
     folds: np.ndarray,
     costs: Sequence[float | None],
-) -> list[Rung]:
-    """What became of each rung in the folds, said as it is known."""
+) -> tuple[tuple[Rung, ...], keeping.Decision | None]:
+    """What became of each rung in the folds, said as it is known, and what they say is to be kept."""
     network, data, store, examples = begun.network, begun.data, begun.store, dict(begun.examples)
     targets = np.asarray(begun.task.targets(data.train, begun.labels))
     say.say(
@@ -183,14 +189,13 @@ def _out_of_fold(
             made.keep_pixels()
         return made
 
-    rungs: list[Rung] = []
     try:
         for split in ("train", "valid"):
             missing = recorded.missing(examples[split])
             if missing:
                 with say.work(f"frozen stages of {split}", missing) as done:
                     recorded.fill(examples[split], progress=done)
-        for rung in ladder.climb(
+        climbed = ladder.climb(
             network,
             begun.task,
             data,
@@ -203,11 +208,33 @@ def _out_of_fold(
             metric=str(plan.settings.metric),
             make=make,
             seconds=costs,
+            told=lambda rung: say.say(rung_line(rung)),
             time_limit=seconds(asked["time_limit"]),
             device=asked["device"],
-        ):
-            rungs.append(rung)
-            say.say(rung_line(rung))
+        )
+        moves = any(rung.taken for rung in climbed.rungs[1:])
+        kept = _kept_by_folds(begun, recorded, plan, folds, climbed.answers) if moves else None
     finally:
         recorded.close()
-    return rungs
+    return climbed.rungs, kept
+
+
+def _kept_by_folds(
+    begun: Begun, recorded: Recorded, plan: Plan, folds: np.ndarray, answers: list[Any]
+) -> keeping.Decision:
+    """Whether the network that the folds trained is better than a probe that learned from the same folds."""
+    task, train, labels = begun.task, begun.data.train, begun.labels
+    targets = task.targets(train, labels)
+    features = recorded.pooled(begun.examples["train"])
+    solved = ridge_answers(features, np.asarray(targets), folds, len(labels.names))
+    candidates = [keeping.Candidate(keeping.PROBE, solved), keeping.Candidate(keeping.TRAINED, answers)]
+    decided = keeping.decide(
+        task,
+        candidates,
+        targets,
+        labels,
+        str(plan.settings.metric),
+        groups_in(train),
+        where=keeping.OUT_OF_FOLD,
+    )
+    return processes.from_main(lambda: decided)

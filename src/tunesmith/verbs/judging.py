@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.choosing.learning_curve import forecast
-from tunesmith.evaluation import Scores, evaluate
+from tunesmith.evaluation import Scores, evaluate, groups_in
 from tunesmith.verbs.baselines import Baselines
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.twin import TWIN, passes, passes_to_keep
@@ -19,14 +19,6 @@ from tunesmith.verdicts.keeping import PROBE, TRAINED
 from tunesmith.verdicts.paired import measured, pair
 
 SCRATCH = "from scratch"
-
-
-def groups_of(dataset: Any) -> list[str] | None:
-    """What belongs together in a split; an example without a group is its own. None without such a column."""
-    if "group" not in dataset.column_names:
-        return None
-    own = dataset["group"][:]
-    return [f"row {row}" if group is None else f"group {group}" for row, group in enumerate(own)]
 
 
 def judged(
@@ -46,14 +38,14 @@ def judged(
     task, labels, data = started.task, started.labels, started.data
     scores = {}
     for split, own in predictions.items():
-        targets, groups = task.targets(data.splits[split], labels), groups_of(data.splits[split])
+        targets, groups = task.targets(data.splits[split], labels), groups_in(data.splits[split])
         scores[split] = evaluate(task, own, targets, labels, groups=groups)
     beside = {SCRATCH: scratch} if isinstance(scratch, list) else {}
     beside |= {TRAINED: trained["test"]} if what != TRAINED else {}
     rows = compared(started, baselines, beside)
     other = TRAINED if what == PROBE else PROBE  # what is kept is compared with what else it could be
     theirs = trained["test"] if what == PROBE else baselines.answers[PROBE]["test"]
-    targets, groups = task.targets(data.test, labels), groups_of(data.test)
+    targets, groups = task.targets(data.test, labels), groups_in(data.test)
     gap = measured(pair(task, labels, predictions["test"], theirs, targets, groups), metric)
     ours, count = scores["test"][metric], len(targets)
     alarms = alarms_of(started, trained["test"], baselines, metric, beside.get(SCRATCH))
@@ -80,7 +72,7 @@ def compared(started: Started, baselines: Baselines, more: dict[str, list[Any]])
     from scratch.
     """
     task, labels, test = started.task, started.labels, started.data.test
-    targets, groups = task.targets(test, labels), groups_of(test)
+    targets, groups = task.targets(test, labels), groups_in(test)
     answers = {name: own["test"] for name, own in baselines.answers.items()}
     answers |= {f"linear probe of {name}": own for name, own in (baselines.others or {}).items()} | more
     found = {name: evaluate(task, own, targets, labels, groups=groups) for name, own in answers.items()}
@@ -104,7 +96,7 @@ def alarms_of(
     trained: predictions of the network as training left it, kept or not. scratch: of one from scratch.
     """
     task, labels, test = started.task, started.labels, started.data.test
-    targets, groups = task.targets(test, labels), groups_of(test)
+    targets, groups = task.targets(test, labels), groups_in(test)
     probe = baselines.answers[PROBE]["test"]
     two = pair(task, labels, trained, probe, targets, groups)
     found: list[Suspicion] = []
@@ -137,7 +129,7 @@ def learned(started: Started, baselines: Baselines, metric: str) -> dict[str, An
     if curve is None:
         return {}
     task, labels, test = started.task, started.labels, started.data.test
-    two = pair(task, labels, curve.whole, curve.half, task.targets(test, labels), groups_of(test))
+    two = pair(task, labels, curve.whole, curve.half, task.targets(test, labels), groups_in(test))
     doubling = {
         "labels": curve.sizes[-1],
         **asdict(measured(two, metric).score),

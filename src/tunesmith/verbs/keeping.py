@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.errors import BadOption, BadPlan
+from tunesmith.evaluation import groups_in
 from tunesmith.registry import did_you_mean
 from tunesmith.reports.moved import Pretrained
 from tunesmith.training import processes
@@ -18,7 +19,6 @@ from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
 from tunesmith.training.solving import linear_head
 from tunesmith.verbs.baselines import Baselines
-from tunesmith.verbs.judging import groups_of
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 from tunesmith.verdicts.keeping import BETWEEN, PROBE, TRAINED, Candidate, Decision, decide
@@ -63,6 +63,7 @@ def keep_better(
     Candidates, the simplest first: the linear probe as head on the pretrained stages; interpolations of
     all weights and buffers between that and the trained network (Wortsman et al. 2022, arXiv:2109.01903);
     the trained network. Where no stage was trained, its head comes first, being as simple as the probe's.
+    Where folds decided how far to climb they have decided this too, between the probe and the network.
 
     pretrained: what the stages began with. trained: predictions of the trained network for validation.
     """
@@ -82,13 +83,17 @@ def keep_better(
     if asked == "probe":
         _put(started, before)
         return Kept(_only(started, training, probe, "it was asked for"), ())
+    folds = started.decided.kept
+    if folds is not None and training.progress.ended == "plan":  # as the folds' networks were trained
+        _put(started, before if folds.what == PROBE else after)
+        return Kept(folds, () if folds.what == PROBE else moved)
     between = []
     for share in GRID if moved else ():
         _put(started, _mixed(before, after, share))
         between.append(Candidate(BETWEEN, answers_of(started, training, "valid", moved), share))
     candidates = [probe, *between, alone] if moved else [alone, probe]
     targets = started.task.targets(started.data.valid, started.labels)
-    groups = groups_of(started.data.valid)
+    groups = groups_in(started.data.valid)
     decision = processes.from_main(
         lambda: decide(started.task, candidates, targets, started.labels, training.metric, groups)
     )

@@ -17,7 +17,7 @@ from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.rungs import Rung
+from tunesmith.verbs.deciding import Decision
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Started:
 
     began: when, by the monotonic clock; earlier by what interrupted processes spent in training.
     leaked: bool [n], test examples that have a byte-equal or nearly equal one in train or valid.
-    rungs: of strategy auto, as far as they are decided. spent: seconds that deciding took.
+    decided: what was left to evidence before training: rungs of strategy auto, and what is kept.
     """
 
     folder: Path
@@ -43,5 +43,4 @@ class Started:
     began: float
     leaked: np.ndarray
     store: Store
-    rungs: tuple[Rung, ...] = ()
-    spent: float = 0.0
+    decided: Decision

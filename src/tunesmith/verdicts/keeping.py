@@ -1,4 +1,4 @@
-"""Which network is kept: decided on validation, and of what is as good the simplest."""
+"""Which network is kept: of what is as good the simplest, by examples that no candidate learned from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from tunesmith.verdicts.paired import error_if_none, pair
 TRAINED: Final = "fine-tuned network"
 PROBE: Final = "linear probe"
 BETWEEN: Final = "interpolation"
+VALIDATION: Final = "on validation"
+OUT_OF_FOLD: Final = "out of fold"  # on training examples, by networks that have not seen them
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One network that could be kept.
 
-    answers: its predictions for validation. coefficient: of an interpolation, how far it lies from the
-    pretrained network (0) to the trained one (1).
+    answers: its predictions, of all candidates for the same examples. coefficient: of an interpolation, how
+    far it lies from the pretrained network (0) to the trained one (1).
     """
 
     what: str
@@ -35,12 +37,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is kept, and why in a sentence. valid: the metric of each candidate on validation, by name."""
+    """What is kept, and why in a sentence.
+
+    valid: the metric of each candidate, by name. where: the examples that it was measured on.
+    """
 
     what: str
     coefficient: float | None
     sentence: str
     valid: Mapping[str, float]
+    where: str = VALIDATION
 
 
 def decide(
@@ -50,6 +56,8 @@ def decide(
     labels: Labels,
     metric: str,
     groups: Groups = None,
+    *,
+    where: str = VALIDATION,
 ) -> Decision:
     """The simplest candidate that is within one standard error of the best (Breiman et al. 1984).
 
@@ -62,7 +70,7 @@ def decide(
     best = max(range(len(candidates)), key=lambda i: sign * valid[candidates[i].name])
 
     def gain(place: int) -> tuple[float, float]:
-        """How much better the best is on validation, and the standard error of that."""
+        """How much better the best is, and the standard error of that."""
         two = pair(task, labels, candidates[best].answers, candidates[place].answers, targets, groups)
         return two.gap(metric), error_if_none(two, metric)
 
@@ -70,13 +78,13 @@ def decide(
         value, error = gain(place)
         if value <= error + 1e-12:
             why = f"the {candidates[best].name} gains {value:.3f}, within one standard error ({error:.3f})"
-            return _decided(candidates[place], why, valid)
+            return _decided(candidates[place], why, valid, where)
     if best == 0:
-        return _decided(candidates[0], "nothing else is better", valid)
+        return _decided(candidates[0], "nothing else is better", valid, where)
     value, error = gain(0)
     why = f"it gains {value:.3f} over the {candidates[0].name}, more than one standard error ({error:.3f})"
-    return _decided(candidates[best], why, valid)
+    return _decided(candidates[best], why, valid, where)
 
 
-def _decided(one: Candidate, why: str, valid: Mapping[str, float]) -> Decision:
-    return Decision(one.what, one.coefficient, f"kept: the {one.name}, because on validation {why}.", valid)
+def _decided(one: Candidate, why: str, valid: Mapping[str, float], where: str) -> Decision:
+    return Decision(one.what, one.coefficient, f"kept: the {one.name}, because {where} {why}.", valid, where)
