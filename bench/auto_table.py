@@ -18,8 +18,9 @@ def section(results: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     return [
-        "## auto beside what people do otherwise, in equal wall time\n",
-        "Test accuracy, and below it how much better auto is on the same examples, with its 95 % interval.\n",
+        "## auto beside what people do otherwise, in equal time\n",
+        "Test accuracy, and below it how much better auto is on the same examples, with its 95 % interval. "
+        "Everybody has one core and as much of its time as auto took.\n",
         f"| data | rung kept | {' | '.join(CONTENDERS)} |",
         "|---" * (len(CONTENDERS) + 2) + "|",
         *rows,

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,11 +98,12 @@ class Ledger:
 def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run a command in a fresh process: seconds from its start to its exit, peak memory, its report.
 
-    The report is the last line of its output that is a JSON object, if there is one. A process that
-    fails gives {"failed": the end of its log}.
+    cpu_seconds are the processor's, with those of processes that it started. The report is the last line of
+    its output that is a JSON object, if there is one. A process that fails gives {"failed": the end of its
+    log}.
     """
     with tempfile.TemporaryFile() as log:
-        began = time.monotonic()
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command,
@@ -113,13 +115,14 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
         watch = threading.Thread(target=_watch, args=(process, peak), daemon=True)
         watch.start()
         code = process.wait()
-        seconds = time.monotonic() - began
+        seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         watch.join()
         log.seek(0)
         said = log.read().decode("utf-8", "replace").splitlines()
     row: dict[str, Any] = {
         "command": " ".join([Path(command[0]).name, *command[1:]]).replace(str(ROOT), "."),
         "seconds": round(seconds, 3),
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
         "rss_anon_mib": round(peak[0] / 1024),
     }
     if code:

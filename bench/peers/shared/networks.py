@@ -1,6 +1,7 @@
 """The networks, in plain PyTorch: a pretrained backbone, a new linear head, and what of it is frozen."""
 
 import json
+import os
 from contextlib import nullcontext
 
 import torch
@@ -69,7 +70,8 @@ def photo_network(weights, classes):
     strange = [k for k in loaded.unexpected_keys if not k.startswith("classifier.")]
     if loaded.missing_keys or strange:
         raise SystemExit(f"weights do not fit: missing {loaded.missing_keys}, unexpected {strange}")
-    form = int(header["input_size"]), json.loads(header["mean"]), json.loads(header["std"])
+    size = int(os.environ.get("BENCH_SIDE", header["input_size"]))
+    form = size, json.loads(header["mean"]), json.loads(header["std"])
     return Classifier(backbone, backbone.num_features, classes), form
 
 
