@@ -42,4 +42,13 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
                 f"{own['kept']['what']} | {passes['added']:,} to {passes['needed']:,} ({share:.0%}) |"
             )
         lines.append("\n`python bench/planted.py`\n")
+    if "cost" in results:
+        lines += [
+            "What is added to the forward passes over the data that are needed (trashnet, 128 pixels, "
+            "seconds of one core; the passes of a ranking are those of six networks):\n",
+            "| what | passes | the rest | share |\n|---|---|---|---|",
+        ]
+        for name, own in results["cost"]["steps"].items():
+            lines.append(f"| {name} | {own['passes']:.1f} | {own['rest']:.1f} | {own['share']:.0%} |")
+        lines.append(f"\n`{results['cost']['command']}`\n")
     return lines
