@@ -59,10 +59,10 @@ def ranking() -> dict[str, float]:
 
 def stages() -> dict[str, float]:
     """The evidence of `tunesmith plan DATA`."""
-    import tunesmith as ts
+    from tunesmith.verbs.looking import plan
     from tunesmith.verbs.reporting import Silent
 
-    return twice(lambda: ts.plan(PHOTOS, model=KERAS, image_size=SIZE, reporter=Silent()))
+    return twice(lambda: plan(PHOTOS, model=KERAS, image_size=SIZE, reporter=Silent()))
 
 
 def verdict() -> dict[str, float]:

@@ -121,13 +121,23 @@ def parted(
     return found
 
 
-def out_of_fold(parts: Sequence[Fold], learn: Callable[[Fold], list[Any]]) -> list[Any]:
-    """What `learn` answers of each fold's held rows, in the order of the training split."""
-    found: list[Any] = [None] * sum(len(part.held) for part in parts)
-    for part in parts:
-        for row, answer in zip(part.held, learn(part), strict=True):
-            found[row] = answer
-    return found
+def out_of_fold(
+    parts: Sequence[Fold],
+    learn: Callable[[Fold], list[Any]],
+    hopeless: Callable[[Sequence[int], list[Any]], bool] | None = None,
+) -> tuple[list[int], list[Any]]:
+    """Rows of the training split, and what `learn` answers of each; every fold's held rows.
+
+    hopeless: asked of the rows and answers so far from the second fold on; if so the other folds are spared.
+    """
+    rows: list[int] = []
+    answers: list[Any] = []
+    for number, part in enumerate(parts, 1):
+        answers += learn(part)
+        rows += part.held.tolist()
+        if hopeless is not None and 1 < number < len(parts) and hopeless(rows, answers):
+            break
+    return rows, answers
 
 
 def climbed(

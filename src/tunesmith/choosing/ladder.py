@@ -123,7 +123,8 @@ def climb(
 
     Every fold goes up the ladder with the others: its network trains a rung from where it was on the last
     one taken, on stored activations, and answers what was held back. A rung is taken if these answers gain
-    more than the gain's standard error on that one's; after two in a row that do not, none is tried.
+    more than the gain's standard error on that one's; after two in a row that do not, none is tried. A rung
+    that gained nothing in the folds so far, two or more, is left without the others.
 
     folds: [N] of the training split. make: Examples of some rows of it. seconds: predicted, of each phase
     trained once on the whole. told: hears of every rung as soon as it is known. time_limit: of all of it,
@@ -132,7 +133,7 @@ def climb(
     began = time.monotonic()
     targets = task.targets(data.train, labels)
     rungs: list[Rung] = []
-    answers: list[Any] = []
+    answers: dict[int, Any] = {}
     with put_back(network, plan.phases) as state, ExitStack() as opened:
         parts = parted(data, examples, folds, make, state)
         for part in parts:
@@ -159,35 +160,46 @@ def climb(
                     replaying=replaying,
                     device=device,
                 )
+                judged = partial(_judged, rung, task, answers, targets, labels, metric)
                 try:
-                    now = out_of_fold(parts, learn)
-                    rung = _judged(rung, task, now, answers, targets, labels, metric)
+                    rows, now = out_of_fold(parts, learn, partial(_hopeless, judged) if rungs else None)
+                    rung = judged(rows, now)
                 except Diverged:
                     if not rungs:
                         raise
                     rung = replace(rung, why="diverged")
                 if rung.taken:
-                    answers = now
+                    answers = dict(zip(rows, now, strict=True))
                 else:
                     for part, state in zip(parts, before, strict=True):
                         part.state = state
             rungs.append(rung)
             told(rung)
-    return Climbed(tuple(rungs), answers)
+    return Climbed(tuple(rungs), [answers[row] for row in range(len(targets))])
+
+
+def _hopeless(
+    judged: Callable[[Sequence[int], list[Any]], Rung], rows: Sequence[int], now: list[Any]
+) -> bool:
+    gain = judged(rows, now).gain
+    return gain is not None and gain <= 0.0
 
 
 def _judged(
     rung: Rung,
     task: Task,
-    now: list[Any],
-    below: list[Any],
+    below: Mapping[int, Any],
     targets: Sequence[Any],
     labels: Labels,
     metric: str,
+    rows: Sequence[int],
+    now: list[Any],
 ) -> Rung:
+    """The rung by its answers to some rows, beside those of the rung below to the same."""
     if not below:
         return replace(rung, taken=True, why="first")
-    ours, theirs = task.outcomes(now, targets), task.outcomes(below, targets)
+    truth = [targets[row] for row in rows]
+    ours, theirs = task.outcomes(now, truth), task.outcomes([below[row] for row in rows], truth)
     gain, error = paired_gain(task, ours, theirs, labels, metric)
     return replace(
         rung, gain=gain, error=error, taken=gain > error, why="gain" if gain > error else "no_gain"
