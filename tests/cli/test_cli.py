@@ -117,6 +117,12 @@ def test_every_option_is_explained(name: str) -> None:
     assert [p.name for p in commands()[name].params if not p.help] == []
 
 
+def test_what_is_on_by_default_can_be_turned_off(tunesmith: Tunesmith) -> None:
+    assert "--no-replay" in tunesmith("fit", "--help").out
+    answer = tunesmith("fit", "nowhere", "--no-replay")
+    assert (answer.code, "nothing is at nowhere" in answer.err) == (2, True)
+
+
 def test_every_verb_is_a_command_and_the_rest_are_lists() -> None:
     assert set(commands()) - set(verbs()) == {"tasks", "strategies", "scores", "sources"}
 

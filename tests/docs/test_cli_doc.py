@@ -37,7 +37,7 @@ def rows(command: Any) -> dict[str, tuple[str, str]]:
         if parameter.param_type_name == "argument":
             name = f"`{parameter.name.upper()}`"
         else:
-            name = ", ".join(f"`{option}`" for option in parameter.opts)
+            name = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
         empty = parameter.default is None or parameter.default is False or parameter.default == ""
         default = "" if empty else f"`{parameter.default}`"
         if parameter.required:

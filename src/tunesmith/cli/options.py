@@ -121,7 +121,10 @@ def as_command(
         if option in arguments:
             info = typer.Argument(help=words, show_default=False, metavar=option.upper())
         else:
-            flags = [f"--{option.replace('_', '-')}", *([SHORT[option]] if option in SHORT else [])]
+            flag = option.replace("_", "-")
+            # What is on by default needs a word that turns it off.
+            flags = [f"--{flag}/--no-{flag}" if default is True else f"--{flag}"]
+            flags += [SHORT[option]] if option in SHORT else []
             group = next((g for g, names in GROUPS.items() if option in names and name == "fit"), None)
             told = default is not None and kind is not bool
             info = typer.Option(*flags, help=words, rich_help_panel=group, show_default=told)
