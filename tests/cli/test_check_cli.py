@@ -40,7 +40,7 @@ def kinds(answer: Any) -> dict[str, Any]:
 def test_a_table_names_what_is_wrong_and_what_to_do(tunesmith: Tunesmith, leaky: Path) -> None:
     answer = tunesmith("check", leaky)
     assert answer.code == 0
-    assert "Byte for byte the same in more than one split: 1 images" in answer.out
+    assert "Byte for byte the same in more than one split: 1 image;" in answer.out
     assert "test/red/copy.png" in answer.out
     assert "The score flatters by them" in answer.out
     assert "not looked for: suspected label errors" in answer.out

@@ -27,6 +27,13 @@ def test_a_changed_copy_of_a_training_image_in_test_is_found(
     assert found.leaked.tolist() == [False, False, False, True]
 
 
+def test_the_first_examples_of_a_group_are_of_different_splits(kit: Any, seen: Callable[..., Seen]) -> None:
+    train = [(f"{TEXT} number {i}", "a") for i in range(4)]
+    found = examine(seen("text", train=train, test=[(TEXT, "a"), ("nothing like it", "b")]))
+    (group,) = kit.one(found.health, "near_duplicates_across").groups
+    assert [item.id for item in group] == ["train/0", "test/0", "train/1", "train/2", "train/3"]
+
+
 def test_different_images_are_no_near_duplicates(kit: Any, seen: Callable[..., Seen]) -> None:
     found = examine(seen("image", train=kit.photos(20), valid=kit.photos(5, 50), test=kit.photos(10, 100)))
     assert "near_duplicates_across" not in kit.kinds(found.health)

@@ -34,7 +34,7 @@ def draw(health: Health, *, page: str | None = None, console: Console | None = N
         for group in finding.groups[:SHOWN]:
             console.print(Text("  " + "  =  ".join(_named(item) for item in group[:SHOWN])))
         more = finding.count - SHOWN
-        console.print(Text(f"  {f'and {more:,} more; ' if more > 0 else ''}{advice}", style="dim"))
+        console.print(Text(f"  {f'and {more:,} more. ' if more > 0 else ''}{advice}", style="dim"))
     console.print()
     for line in _closing(health, page):
         console.print(Text(line))
@@ -74,6 +74,6 @@ def _closing(health: Health, page: str | None) -> list[str]:
         reasons.setdefault(reason, []).append(title(kind))
     return [
         said or "nothing was found that needs your attention",
-        *(f"not looked for: {', '.join(kinds)} ({title(reason)})" for reason, kinds in reasons.items()),
+        *(f"not looked for: {'; '.join(kinds)} ({title(reason)})" for reason, kinds in reasons.items()),
         *([f"page: {page}"] if page else []),
     ]

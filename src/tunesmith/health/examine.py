@@ -194,7 +194,14 @@ def _near_pairs(seen: Seen, places: Ints) -> Ints | None:
 def _near(roll: Roll, kind: str, groups: Sequence[Ints], leaked: int, **values: Any) -> list[Finding]:
     if not groups:
         return []
-    return [roll.finding(kind, "warning", groups, leaked=leaked, **values)]
+    apart = [_apart_first(roll, group) for group in groups]
+    return [roll.finding(kind, "warning", apart, leaked=leaked, **values)]
+
+
+def _apart_first(roll: Roll, group: Ints) -> Ints:
+    """A group with one example of each split in front: a person sees the first ones only."""
+    first = np.sort(np.unique(roll.splits[group], return_index=True)[1])
+    return np.concatenate([group[first], np.delete(group, first)])
 
 
 def _close_by(roll: Roll, same: Ints, features: Features) -> list[Finding]:

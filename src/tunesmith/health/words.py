@@ -1,7 +1,7 @@
 """What a check says, in English and in Chinese: a title, a sentence and an advice for every kind of finding.
 
 Sentences are filled from `Finding.values`; `{items}` is "images" or "texts", by what the data hold, and
-`{counted}` the same behind a number.
+`{counted}` the same behind a number, `{grouped}` behind the number of groups.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "byte_equal_two_labels": {
         "en": Words(
             "byte-equal under two labels",
-            "Byte for byte the same under more than one label: {groups:,} {items}.",
+            "Byte for byte the same under more than one label: {groups:,} {grouped}.",
             "At most one of the labels is right: decide, and remove the other copies.",
         ),
         "zh": Words(
@@ -84,7 +84,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "byte_equal_across": {
         "en": Words(
             "byte-equal across splits",
-            "Byte for byte the same in more than one split: {groups:,} {items}; "
+            "Byte for byte the same in more than one split: {groups:,} {grouped}; "
             "test {items} that were seen in training or validation: {leaked:,}.",
             "The score flatters by them: remove the copies, or keep groups together with --group.",
         ),
@@ -177,7 +177,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "byte_equal_inside": {
         "en": Words(
             "repeats inside a split",
-            "{repeats:,} of {total:,} {items} repeat another one of their split, byte for byte.",
+            "Repeats of another one of their split, byte for byte: {repeats:,} of {total:,} {items}.",
             "They count twice in training and in scores; remove them unless that is meant.",
         ),
         "zh": Words(
@@ -277,7 +277,13 @@ def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[st
     """
     words = _words(finding.kind, lang)
     takes = str(finding.values.get("takes", takes))
-    values = {"items": ITEMS[lang][takes], "counted": COUNTED[lang][takes], **finding.values}
+    one = lang == "en" and finding.values.get("groups") == 1
+    values = {
+        "items": ITEMS[lang][takes],
+        "counted": COUNTED[lang][takes],
+        "grouped": ITEMS[lang][takes].removesuffix("s" if one else ""),
+        **finding.values,
+    }
     return words.sentence.format_map(values), words.advice.format_map(values)
 
 
