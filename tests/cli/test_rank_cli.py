@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import tunesmith as ts
-from tunesmith.choosing.ranking import Ranking
+from tunesmith.choosing.ranking import Failed, Ranking
 from tunesmith.errors import BadOption
 from tunesmith.verbs.candidates import candidates
 from tunesmith.verbs.probing import probe_rows
@@ -229,6 +229,17 @@ def test_a_fit_with_model_auto_takes_the_first_of_a_ranking(
     run = ts.fit(photos, model="auto", strategy="linear_probe", epochs=1, out=tmp_path / "run", **options)
     assert run is not None
     assert run.asked["model"] == first
+
+
+def test_what_no_network_could_do_is_said_before_a_ranking(photos: Path) -> None:
+    with pytest.raises(BadOption, match="measures the rate of a plan that is known"):
+        ts.fit(photos, model="auto", strategy="auto", lr="auto", reporter=Silent())
+
+
+def test_a_network_that_cannot_be_ranked_is_named_once(tmp_path: Path) -> None:
+    path = f"{tmp_path}/mine.safetensors"
+    assert Failed(path, f"{path} is empty.").sentence == f"not ranked: {path} is empty."
+    assert Failed(path, "the time limit had passed").sentence == "not ranked: mine: the time limit had passed"
 
 
 def test_local_networks_are_the_headed_files_of_the_named_folders(

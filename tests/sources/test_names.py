@@ -84,7 +84,7 @@ def test_a_header_is_obeyed_also_where_the_model_is_named(tmp_path: Path) -> Non
 
 def test_a_file_without_a_model_in_its_header_is_refused_with_how_to_name_it(tmp_path: Path) -> None:
     path = headed(tmp_path / "w.safetensors", licence="MIT")
-    with pytest.raises(BadOption, match=r"does not say which network.*SOURCE/NAME@w\.safetensors"):
+    with pytest.raises(BadOption, match=r"does not say which network.*SOURCE/NAME@/.*w\.safetensors"):
         resolve(str(path))
 
 

@@ -62,6 +62,12 @@ class Failed:
     reason: str
     late: bool = False
 
+    @property
+    def sentence(self) -> str:
+        """What is said of it; a reason that begins with the model's name is not given another."""
+        said = self.reason if self.reason.startswith(self.model) else f"{name(self.model)}: {self.reason}"
+        return f"not ranked: {said}"
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -117,7 +123,7 @@ class Ranking:
         if tried:
             runs = ", ".join(f"{name(row.model)} {row.finals:.3f}" for row in tried)
             said.append(f"short real runs, on validation: {runs}")
-        return [*said, *(f"not ranked: {name(f.model)}: {f.reason}" for f in self.failed)]
+        return [*said, *(f.sentence for f in self.failed)]
 
     def to_json(self) -> str:
         """All of it as one JSON document."""

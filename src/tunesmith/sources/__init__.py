@@ -131,7 +131,7 @@ def headed(path: Path) -> Name:
     if "model" not in header:
         raise BadOption(
             f"{path} does not say which network it belongs to (no 'model' in its header); "
-            f"name it: SOURCE/NAME@{path.name}."
+            f"name it: SOURCE/NAME@{path}."
         )
     base = parse(header["model"])
     return Name(base.source, base.model, {**base.args, **_model_args(header)}, str(path), header)

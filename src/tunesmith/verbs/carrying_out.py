@@ -335,7 +335,8 @@ def check_early(asked: Mapping[str, Any]) -> None:
             "chosen from the data; leave lr out, or name strategy and stages."
         )
     accelerator_for(asked["device"], asked["precision"])
-    check_name(asked["model"])
+    if asked["model"] != "auto":
+        check_name(asked["model"])
     check_baselines(asked["baselines"])
     check_keep(asked["keep"], asked["head"])
     for name in names(asked["beside"]):

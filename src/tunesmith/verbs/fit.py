@@ -149,8 +149,10 @@ def fit(
     seconds(checkpoint_every)
     prepare(offline=offline)
     if model == "auto":
+        from tunesmith.verbs.carrying_out import check_early
         from tunesmith.verbs.finals import best_ranked
 
+        check_early(asked)  # a ranking takes minutes
         asked["model"], limit = best_ranked(asked, limit, reporter)
     from tunesmith.data.cache import cache_folder
     from tunesmith.files import disk_failures

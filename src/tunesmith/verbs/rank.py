@@ -153,5 +153,6 @@ def _tried(
     except Exception as error:  # noqa: BLE001 (code of strangers runs here)
         line = next(iter(str(error).strip().splitlines()), "")[:200]
         reason = f"it cannot be run ({type(error).__name__}: {line})"
-    say.warn(f"not ranked: {name}: {reason}")
-    return Failed(name, reason, late)
+    failed = Failed(name, reason, late)
+    say.warn(failed.sentence)
+    return failed
