@@ -57,6 +57,25 @@ class Page(HTMLParser):
         return [told[name] or "" for _, told in self.elements if name in told]
 
 
+def test_a_kept_probe_has_no_ring_and_moved_nothing(make_content: Callable[..., Content]) -> None:
+    content = make_content()
+    still = tuple(replace(moved, distance=0.0) for moved in content.moved)
+    kept = {"what": "linear probe", "phase": None, "epoch": None}
+    page = run_page(replace(content, moved=still, scores={**content.scores, "kept": kept}))
+    assert "every stage is as it was pretrained" in page
+    assert "The ring marks" not in page
+    assert "at the kept epoch" not in page
+    assert "The ring marks" in run_page(content)
+
+
+def test_a_single_epoch_has_no_halves_on_its_axis(make_content: Callable[..., Content]) -> None:
+    content = make_content()
+    once = replace(content, history=content.history[:1], scores={**content.scores, "kept": {}})
+    drawn = run_page(once).partition('id="curves"')[2].partition('id="confusion"')[0]
+    assert ">1.2<" not in drawn
+    assert ">1<" in drawn
+
+
 def addresses(page: str) -> list[str]:
     """What a browser would fetch, or let a person leave by."""
     parsed = Page(page)

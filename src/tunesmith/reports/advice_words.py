@@ -29,13 +29,13 @@ ADVICE: Final[Mapping[str, Words]] = {
     "test_below_valid": {
         "en": "{metric} is {valid:.3f} on validation and only {test:.3f} on the test split, more than chance "
         "explains: the splits differ, or validation was chosen by too often. Check how they were made.",
-        "zh": "{metric} 在验证集上为 {valid:.3f}，在测试集上只有 {test:.3f}，超出偶然波动："
+        "zh": "{metric}在验证集上为 {valid:.3f}，在测试集上只有 {test:.3f}，超出偶然波动："
         "两个子集不同，或验证集被用来挑选了太多次。请检查划分方式。",
     },
     "few_tested": {
         "en": "With {count} test examples, {metric} is known only to lie between {low:.3f} and {high:.3f}; "
         "label more of them, or set more aside, before comparing anything.",
-        "zh": "测试样本只有 {count} 个，只能确定 {metric} 在 {low:.3f} 到 {high:.3f} 之间；"
+        "zh": "测试样本只有 {count} 个，只能确定{metric}在 {low:.3f} 到 {high:.3f} 之间；"
         "比较之前请标注更多样本，或留出更多测试数据。",
     },
     "worse_than_probe": {

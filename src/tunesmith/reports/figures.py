@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunesmith.evaluation import Score
+from tunesmith.evaluation import Score, sign_of
 from tunesmith.reports.content import Content
 from tunesmith.reports.drawings.bars import Bar, bars
 from tunesmith.reports.drawings.confusion import MOST, confusion
@@ -30,13 +30,13 @@ def score_of(told: Mapping[str, Any]) -> Score:
 
 
 def scores_figure(content: Content, words: Words) -> Any:
-    """The run and its baselines on one axis."""
+    """The run, and its baselines on the same axis, the best first."""
     metric = str(content.scores["metric"])
     rows = [Row(words("scores.own"), content.test, number(content.test.value), own=True)]
-    strongest = [content.baseline]
     told = content.scores.get("baselines", {})
-    for name in [*strongest, *(other for other in told if other not in strongest)]:
-        score = content.baseline_test if name == content.baseline else score_of(told[name]["metrics"][metric])
+    compared = {name: score_of(own["metrics"][metric]) for name, own in told.items()}
+    compared[content.baseline] = content.baseline_test
+    for name, score in sorted(compared.items(), key=lambda one: -sign_of(metric) * one[1].value):
         rows.append(Row(words.named("baseline", name), score, number(score.value)))
     said = "; ".join(f"{r.name} {number(r.score.value)} {span(r.score, words)}" for r in rows)
     alt = words("scores.alt", metric=words.named("metric", metric), rows=said)
@@ -150,8 +150,9 @@ def curves_figure(content: Content, words: Words) -> Any:
         loss1=at("train_loss", -1),
         metric0=at(metric, 0),
         metric1=at(metric, -1),
-        best=at(metric, -1 if kept is None else kept),
     )
+    if kept is not None:
+        alt += words("curves.alt.kept", best=at(metric, kept))
     said = {"kept_word": words("curves.kept"), "epoch_word": words("curves.epoch")}
     panels = [loss, told] if metric in history[0] else [loss]
     return safe(curves("curves", alt, history, panels, kept=kept, **said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tunesmith.reports.advice_words import ADVICE, MISSING
@@ -33,6 +34,7 @@ from tunesmith.reports.tables import (
     untested,
 )
 from tunesmith.reports.words import Words
+from tunesmith.verdicts.keeping import PROBE
 
 LEAST_GAIN = 1.05  # times faster: less than that is not worth a sentence
 SECTIONS = (
@@ -127,7 +129,8 @@ def _calibrated(content: Content, words: Words) -> list[str]:
     count = sum(n for _, _, n in own.bins) or 1
     stated = sum(said * n for said, _, n in own.bins) / count
     right = sum(was * n for _, was, n in own.bins) / count
-    sure = "over" if stated > right else "under"
+    alike = share_of(stated) == share_of(right)
+    sure = "even" if alike else "over" if stated > right else "under"
     after = {"temperature": f"{own.temperature:.2f}", "after": number(own.after_ece)}
     return [
         words(f"calibration.{sure}", stated=share_of(stated), right=share_of(right)),
@@ -155,7 +158,8 @@ def _learned(content: Content, words: Words) -> dict[str, Any]:
         "replayed": replayed(content, words),
         "rungs": ladder_table(content.ladder, words) if content.ladder else None,
         "curves": curves_figure(content, words) if content.history else None,
-        "moved": moved_figure(content, words) if content.moved else None,
+        "ended": words("curves.unkept" if content.scores["kept"].get("what") == PROBE else "curves.ring"),
+        "moved": moved_figure(content, words) if any(m.distance for m in content.moved) else None,
     }
 
 
@@ -197,6 +201,7 @@ def _judged(content: Content, words: Words, lang: str) -> dict[str, Any]:
         values = dict(one.values)
         if "metric" in values:
             values["metric"] = words.named("metric", str(values["metric"]))
-        tried.append((ADVICE[one.kind][lang].format_map(values), str(values.get("command") or "")))
+        sentence = re.sub(r"(?<!\w)-(?=\d)", "−", ADVICE[one.kind][lang].format_map(values))
+        tried.append((sentence, str(values.get("command") or "")))
     health = content.health
     return {"findings": told(health, words) if health is not None else [], "advice": tried}

@@ -202,11 +202,13 @@ ENGLISH: Final[Mapping[str, str]] = {
     "curves.valid": "validation",
     "curves.kept": "kept",
     "curves.epoch": "epoch",
-    "curves.lead": "Each phase begins with its own learning rates. The ring marks the epoch whose "
-    "network was "
-    "kept, chosen on the validation split.",
+    "curves.lead": "Each phase begins with its own learning rates.",
+    "curves.ring": "The ring marks the epoch whose network was kept, chosen on the validation split.",
+    "curves.unkept": "The network of none of these epochs was kept: on the validation split the linear "
+    "probe was as good.",
     "curves.alt": "Curves over {epochs}. Training loss from {loss0} to {loss1}; validation {metric} from "
-    "{metric0} to {metric1}, {best} at the kept epoch.",
+    "{metric0} to {metric1}.",
+    "curves.alt.kept": " The kept epoch has {best}.",
     # Confusion
     "confusion.lead": "Rows are what a test example is, columns what the network said; the darker, the "
     "larger "
@@ -231,6 +233,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "{right}.",
     "calibration.under": "On average it is less sure than it could be: it states {stated} and is right "
     "in {right}.",
+    "calibration.even": "On average it is as sure as it should be: it states {stated} and is right in "
+    "{right}.",
     "calibration.ece": "The expected calibration error is {ece}; with a temperature of {temperature}, "
     "chosen on "
     "the validation split, it is {after}.",
@@ -260,6 +264,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "moved.lead": "The distance of a stage's weights from the pretrained ones, as a share of their own "
     "length. "
     "Grey stages were frozen and are the same, bit for bit.",
+    "moved.none": "None did: every stage is as it was pretrained.",
     "moved.alt": "Distance of each stage from its pretrained weights. {rows}.",
     # Health
     "health.none": "Nothing was found that a person should know.",

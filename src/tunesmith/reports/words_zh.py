@@ -180,9 +180,11 @@ CHINESE: Final[Mapping[str, str]] = {
     "curves.valid": "验证",
     "curves.kept": "保留",
     "curves.epoch": "轮",
-    "curves.lead": "每个训练阶段都以自己的学习率开始。圆环标出所保留网络所在的一轮，由验证集选出。",
-    "curves.alt": "{epochs} 的曲线。训练损失由 {loss0} 到 {loss1}；验证{metric}由 {metric0} 到 {metric1}，"
-    "保留的一轮为 {best}。",
+    "curves.lead": "每个训练阶段都以自己的学习率开始。",
+    "curves.ring": "圆环标出所保留网络所在的一轮，由验证集选出。",
+    "curves.unkept": "没有保留其中任何一轮的网络：在验证集上线性探针同样好。",
+    "curves.alt": "{epochs} 的曲线。训练损失由 {loss0} 到 {loss1}；验证{metric}由 {metric0} 到 {metric1}。",
+    "curves.alt.kept": "保留的一轮为 {best}。",
     # Confusion
     "confusion.lead": "行是测试样本的真实类别，列是网络的回答；颜色越深，占该行的比例越大。对角线以外都"
     "是错误。",
@@ -201,6 +203,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "calibration.lead": "落在虚线上的点是诚实的：网络说 90% 时，100 次中对 90 次。圆点越大，样本越多。",
     "calibration.over": "平均而言它过于自信：自称 {stated}，实际答对 {right}。",
     "calibration.under": "平均而言它不够自信：自称 {stated}，实际答对 {right}。",
+    "calibration.even": "平均而言它的把握恰如其分：自称 {stated}，实际答对 {right}。",
     "calibration.ece": "期望校准误差为 {ece}；用验证集选出的温度 {temperature} 校正后为 {after}。",
     "calibration.before": "原样：ECE {ece}",
     "calibration.after": "温度 {temperature}：ECE {ece}",
@@ -221,6 +224,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "mistakes.none": "没有。",
     # Moved
     "moved.lead": "各阶段权重与预训练权重的距离，占其自身长度的比例。灰色的阶段被冻结，逐位相同。",
+    "moved.none": "没有移动：所有阶段都保持预训练时的样子。",
     "moved.alt": "各阶段与预训练权重的距离。{rows}。",
     # Health
     "health.none": "没有发现需要注意的问题。",

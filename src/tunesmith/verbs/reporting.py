@@ -136,13 +136,17 @@ def rung_line(rung: Rung) -> str:
 
 
 def outcome(run: Run) -> list[str]:
-    """How the run did on the test split, beside its baselines, and the verdict."""
+    """How the run did on the test split, beside its baselines, the best first, and the verdict."""
+    from tunesmith.evaluation import sign_of
+
     scores = run.scores
     metric, test = scores["metric"], scores["test"]
-    compared = {"this run": test, **dict(reversed(scores["baselines"].items()))}
+    sign = sign_of(metric)
+    best_first = sorted(scores["baselines"].items(), key=lambda b: -sign * b[1]["metrics"][metric]["value"])
+    compared = {"this run": test, **dict(best_first)}
     solved = {"linear probe": "linear probe, solved in closed form"}  # beside a strategy of that name
     if twin := scores.get("twin"):
-        few = f" on {twin['tested_on']:,} of these" if twin["tested_on"] < test["count"] else ""
+        few = f", scored on {twin['tested_on']:,} of these" if twin["tested_on"] < test["count"] else ""
         solved["random twin"] = f"random weights, frozen, learned from {twin['learned_from']:,}{few}"
     others = (name for name in test["metrics"] if "/" not in name and name != metric)
     return [

@@ -98,7 +98,7 @@ def _scales(axes: Any) -> None:
 
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=stand_in("line"), linewidth=0.8)
 
 

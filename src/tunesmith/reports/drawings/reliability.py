@@ -20,11 +20,11 @@ def reliability(name: str, alt: str, panels: Sequence[tuple[str, Bins]], stated:
 
     def paint(width: float) -> Canvas:
         columns = len(panels) if width >= WIDE else 1
-        side = 250.0 if width >= WIDE else width - 66
-        canvas = Canvas(width, (HEAD + side + 56) * (len(panels) // columns))
+        side = 250.0 if width >= WIDE else width - 76
+        canvas = Canvas(width, (HEAD + side + 62) * (len(panels) // columns))
         for i, (title, bins) in enumerate(panels):
-            left = 50 + (i % columns) * (side + 90)
-            _panel(canvas, title, bins, left, (i // columns) * (HEAD + side + 56), side, stated, right)
+            left = 56 + (i % columns) * (side + 90)
+            _panel(canvas, title, bins, left, (i // columns) * (HEAD + side + 62), side, stated, right)
         return canvas
 
     return drawn(name, alt, paint)
@@ -34,6 +34,7 @@ def _panel(
     canvas: Canvas, title: str, bins: Bins, left: float, top: float, side: float, stated: str, right: str
 ) -> None:
     axes = canvas.axes(left, top + HEAD, side, side)
+    axes.tick_params(pad=11)  # a large dot on the edge covers no number
     ticks = [0, 0.25, 0.5, 0.75, 1]
     axes.set(xlim=(0, 1), ylim=(0, 1), xticks=ticks, yticks=ticks)
     axes.set_xticklabels([f"{100 * t:.0f} %" for t in ticks])
@@ -47,6 +48,6 @@ def _panel(
         axes.plot([said], [was], "o", color=stand_in("accent"), markersize=size, clip_on=False)
     whole, small = canvas.pixels(), {"fontsize": LETTERS - 1, "va": "center_baseline"}
     whole.text(left, top + 9, title, color=stand_in("ink"), fontweight="bold", va="center_baseline")
-    whole.text(left + side, top + HEAD + side + 36, stated, ha="right", color=stand_in("muted"), **small)
+    whole.text(left + side, top + HEAD + side + 42, stated, ha="right", color=stand_in("muted"), **small)
     turned = {"rotation": 90, "rotation_mode": "anchor", "ha": "center"}
-    whole.text(left - 44, top + HEAD + side / 2, right, color=stand_in("muted"), **turned, **small)
+    whole.text(left - 50, top + HEAD + side / 2, right, color=stand_in("muted"), **turned, **small)

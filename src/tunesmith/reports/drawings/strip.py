@@ -62,7 +62,7 @@ def _painted(width: float, plan: Plan, parts: Sequence[str], frozen: str, epochs
             said = frozen if step is None else rate(lr)
             ink = stand_in("ink" if step is None else f"on-{step}")
             # Where every stage has a rate of its own, the ends tell the rest.
-            telling = count > 2 or i in (0, 1, last)
+            telling = (count > 2 or i in (0, 1, last)) and not (phase.solved and lr > 0)
             if telling and extent(said, LETTERS - 1) <= span - 6 and row >= LETTERS - 1:
                 axes.text(middle, top + row * (done + count // 2 + 0.5), said, color=ink, **small)
             done += count
