@@ -42,9 +42,9 @@ def outcomes(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     given = {"data": str(DATA / name), "strategy": "linear_probe", "epochs": 4, "device": "cpu", **SETS[name]}
     with ExitStack() as opened:
         like = training_for(given, opened, Lines())
-        assert like.recorded is not None
+        assert like.supply.recorded is not None
         for split in ("train", "valid"):
-            like.recorded.fill(like.examples[split])
+            like.supply.recorded.fill(like.supply.examples[split])
         for power in POWERS:
             phases = [replace(p, lrs=tuple(lr * 10.0**power for lr in p.lrs)) for p in like.plan.phases]
             for remedies in (None, starts(like.network.family)):
@@ -56,9 +56,9 @@ def outcomes(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
                         replace(like.plan, phases=tuple(phases)),
                         labels=like.labels,
                         device="cpu",
-                        examples=like.examples,
-                        recorded=like.recorded,
-                        replaying=like.replaying,
+                        examples=like.supply.examples,
+                        recorded=like.supply.recorded,
+                        replaying=like.supply.replaying,
                         remedies=remedies,
                     )
                     try:

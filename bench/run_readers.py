@@ -182,7 +182,8 @@ def loaded(path: Path) -> object:
 def _checkpoint(number: int) -> dict[str, bytes]:
     import torch
 
-    from tunesmith.training.state import Progress, Snapshot, random_tensors, random_values, write_checkpoint
+    from tunesmith.training.progress import Progress
+    from tunesmith.training.state import Snapshot, random_tensors, random_values, write_checkpoint
 
     kinds = {"weights": _state(number), "best": {}, "optimizer": {"step": torch.tensor(1.0)}}
     snapshot = Snapshot(Progress(steps=number), {**kinds, "random": random_tensors()}, random_values())

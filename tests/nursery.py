@@ -38,7 +38,7 @@ def die_at(
     """Arrange for SIGKILL, or another signal, at the count-th step, fsync, rename, prediction or event."""
     from tunesmith.tasks.classification import Classification
     from tunesmith.training import frozen
-    from tunesmith.training.loop import Training
+    from tunesmith.training.stepping import Stepper
 
     left = [count]
 
@@ -56,7 +56,7 @@ def die_at(
         return wrapped
 
     if what == "step":  # between backward and the optimizer's step
-        Training._together = deadly(Training._together)  # type: ignore[method-assign]
+        Stepper._together = deadly(Stepper._together)  # type: ignore[method-assign]
     elif what == "fsync":  # while a checkpoint, a history or the model is written
         os.fsync = deadly(os.fsync)
     elif what == "rename":

@@ -238,7 +238,7 @@ def test_a_run_as_a_model_gets_a_new_head_where_the_labels_are_others(
 
 def interrupted(data: Any, folder: Path, **options: Any) -> None:
     """A run of `data` that was stopped after its first epoch."""
-    from tunesmith.training.loop import EpochEnd
+    from tunesmith.training.events import EpochEnd
 
     class Impatient(Silent):
         def event(self, event: Any) -> None:

@@ -19,8 +19,9 @@ from tunesmith.networks.network import Network, Stage, digest
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.store import Store
 from tunesmith.tasks.task import Task
+from tunesmith.training.events import RungEnd
 from tunesmith.training.examples import Examples
-from tunesmith.training.loop import RungEnd, Training
+from tunesmith.training.loop import Training
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import plan_replay
 from tunesmith.training.rungs import Rung

@@ -265,7 +265,7 @@ def test_json_is_all_that_a_machine_gets(tunesmith: Tunesmith, here: Path, photo
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     from tunesmith.cli.drawing import Json
-    from tunesmith.training.loop import Step
+    from tunesmith.training.events import Step
 
     Json().event(Step("head", 1, 2, float("nan"), 1e-3, 8))
     assert json.loads(capsys.readouterr().out)["loss"] is None
@@ -277,7 +277,7 @@ def test_a_terminal_gets_a_bar_a_row_an_epoch_and_a_box(photo_run: Path) -> None
     from tunesmith.cli.drawing import Live
     from tunesmith.plan import Phase
     from tunesmith.runs import Run
-    from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Step
+    from tunesmith.training.events import EpochEnd, PhaseEnd, PhaseStart, Step
 
     screen = io.StringIO()
     live = Live(Console(file=screen, force_terminal=True, width=80, highlight=False))

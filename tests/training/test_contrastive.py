@@ -22,7 +22,8 @@ from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Batch, Task
 from tunesmith.training import contrastive
 from tunesmith.training.contrastive import Features, embeddings, pair_loss, partners, parts
-from tunesmith.training.loop import EpochEnd, Training
+from tunesmith.training.events import EpochEnd
+from tunesmith.training.loop import Training
 from tunesmith.training.solving import linear_head
 from tunesmith.training.state import Snapshot
 from tunesmith.verbs.reporting import Silent
@@ -119,7 +120,7 @@ def training(
 
 def spread(network: Network, made: Training) -> float:
     """How near texts of one class lie against those of two: mean cosine similarities, one less the other."""
-    features = Features(network, made.task, made.labels, batch=16).pooled(made.examples["train"])
+    features = Features(network, made.task, made.labels, batch=16).pooled(made.supply.examples["train"])
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     targets = np.asarray(made.task.targets(made.data.train, made.labels))
     alike, near = targets[:, None] == targets[None, :], unit @ unit.T

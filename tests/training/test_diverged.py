@@ -18,7 +18,8 @@ from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.classification import Classification
 from tunesmith.tasks.task import Batch, Task
-from tunesmith.training.loop import EpochEnd, Event, Step, Training
+from tunesmith.training.events import EpochEnd, Event, Step
+from tunesmith.training.loop import Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 
 Make = Callable[..., Network]

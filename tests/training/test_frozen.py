@@ -17,7 +17,8 @@ from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.strategies import STRATEGIES
 from tunesmith.tasks.task import Task
 from tunesmith.training import frozen
-from tunesmith.training.loop import PhaseEnd, PhaseStart, Step, Training
+from tunesmith.training.events import PhaseEnd, PhaseStart, Step
+from tunesmith.training.loop import Training
 
 Make = Callable[..., Network]
 OPTIONS: dict[str, dict[str, Any]] = {"top": {"unfreeze": 1}, "surgical": {"unfreeze": [1]}}
@@ -171,12 +172,10 @@ def test_a_batch_of_one_example_is_trained_on_but_not_counted(
     ("count", "batch", "expected"), [(999, 16, "frozen"), (1000, 16, "train"), (1000, 15, "frozen")]
 )
 def test_auto_batch_norm_needs_a_thousand_examples_and_sixteen_a_batch(
-    count: int, batch: int, expected: str, small: Make, task: Task, pixels: Data
+    count: int, batch: int, expected: str
 ) -> None:
-    train = pixels.train.select([i % 24 for i in range(count)])
-    data = Data("many", "image", {**pixels.splits, "train": train}, (), "")
-    plan = Plan("full", (Phase("full", 1, (0.01,) * 4),), Settings(batch=batch))
-    assert Training(small(), task, data, plan, device="cpu")._batch_norm() == expected
+    assert frozen.batch_norm_of(Settings(batch=batch), count) == expected
+    assert frozen.batch_norm_of(Settings(batch=batch, batch_norm="train"), count) == "train"
 
 
 def test_training_a_head_tied_to_a_frozen_stage_is_refused(small: Make) -> None:

@@ -14,7 +14,8 @@ from tunesmith.errors import OutOfMemory
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
-from tunesmith.training.loop import EpochEnd, Event, Halved, Step, Training
+from tunesmith.training.events import EpochEnd, Event, Halved, Step
+from tunesmith.training.loop import Training
 from tunesmith.training.memory import pieces_that_fit, ran_out
 
 Make = Callable[..., Network]

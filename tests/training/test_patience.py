@@ -14,7 +14,8 @@ from tunesmith.errors import UnknownName
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
-from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Training
+from tunesmith.training.events import EpochEnd, PhaseEnd, PhaseStart
+from tunesmith.training.loop import Training
 
 Make = Callable[..., Network]
 HEAD, FULL = (0.0, 0.0, 0.0, 1e-3), (1e-3,) * 4
@@ -27,13 +28,13 @@ class Scripted(Training):
 
     def _validate(self, *arguments: Any) -> EpochEnd:
         score = self.script[len(self.progress.history)]
-        task: Any = self.task
+        task: Any = self.validation.task
         proper = type(task).score
-        self.task = _Scoring(task, {"accuracy": score, "log_loss": 1.0}, proper)
+        self.validation.task = _Scoring(task, {"accuracy": score, "log_loss": 1.0}, proper)
         try:
             return super()._validate(*arguments)
         finally:
-            self.task = task
+            self.validation.task = task
 
 
 class _Scoring:

@@ -33,15 +33,15 @@ OPTIONS: dict[str, Any] = {
 STOPPED = """
 import os, signal, sys
 import tunesmith as ts
-from tunesmith.training.loop import Training
+from tunesmith.training.progress import Progress
 
-count = Training._count
+count = Progress.count
 def counting(self, *arguments):
     count(self, *arguments)
-    if self.progress.steps == 6 and os.environ["RANK"] == "1":
+    if self.steps == 6 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGINT)  # to one of them alone
 
-Training._count = counting
+Progress.count = counting
 try:
     ts.fit(out=sys.argv[1], **OPTIONS)
 except KeyboardInterrupt:

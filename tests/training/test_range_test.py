@@ -19,7 +19,8 @@ from tunesmith.errors import BadOption, BadPlan, Diverged
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
-from tunesmith.training.loop import Step, Training
+from tunesmith.training.events import Step
+from tunesmith.training.loop import Training
 
 Make = Callable[..., Network]
 FULL = Phase("full", 3, (1e-3, 1e-3, 2e-3, 1e-2))

@@ -20,8 +20,9 @@ from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.store import Store
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
+from tunesmith.training.events import EpochEnd
 from tunesmith.training.examples import Examples
-from tunesmith.training.loop import EpochEnd, Training
+from tunesmith.training.loop import Training
 from tunesmith.training.precision import equal_answers, precision_that_agrees
 from tunesmith.training.recorded import Recorded, bucket
 from tunesmith.training.replaying import plan_replay

@@ -16,10 +16,11 @@ from tunesmith.errors import Diverged
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Labels, Task
-from tunesmith.training import loop
-from tunesmith.training.loop import EpochEnd, PhaseStart, RungEnd, Training
+from tunesmith.training.events import EpochEnd, PhaseStart, RungEnd
+from tunesmith.training.loop import Training
 from tunesmith.training.rungs import paired_gain
 from tunesmith.training.state import TAKEN, Snapshot, read_checkpoint, write_checkpoint
+from tunesmith.training.stepping import Stepper
 
 Make = Callable[..., Network]
 PHASES = (
@@ -45,7 +46,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def judge(*gains: float) -> None:
         left = list(gains)
         answer = lambda *_: (left.pop(0) if len(left) > 1 else left[0], 0.1)  # noqa: E731
-        monkeypatch.setattr(loop, "paired_gain", answer)
+        monkeypatch.setattr("tunesmith.training.rungs.paired_gain", answer)
 
     return judge
 
@@ -155,14 +156,14 @@ def test_a_rung_that_would_take_too_long_does_not_begin(small: Make, task: Task,
 def test_a_rung_that_diverges_is_left_and_a_first_phase_is_an_error(
     at: str, small: Make, task: Task, pixels: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proper = Training._step
+    proper = Stepper.take
 
-    def step(self: Training, *arguments: Any) -> float:
-        if self.plan.phases[self.progress.phase].name == at and self.progress.phase_steps == 4:
+    def take(self: Stepper, *arguments: Any) -> float:
+        if self.phase.name == at and self.progress.phase_steps == 4:
             raise Diverged("the loss became nan")
         return proper(self, *arguments)
 
-    monkeypatch.setattr(Training, "_step", step)
+    monkeypatch.setattr(Stepper, "take", take)
     network = small()
     if at == "head":
         with pytest.raises(Diverged):

@@ -17,7 +17,8 @@ from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
 from tunesmith.training import loop
-from tunesmith.training.loop import EpochEnd, PhaseEnd, PhaseStart, Step, Training
+from tunesmith.training.events import EpochEnd, PhaseEnd, PhaseStart, Step
+from tunesmith.training.loop import Training
 from tunesmith.training.state import Snapshot, read_checkpoint, write_checkpoint
 
 Make = Callable[..., Network]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from tunesmith.training.progress import Progress
 from tunesmith.training.state import (
     KEPT,
-    Progress,
     Snapshot,
     checkpoints,
     random_tensors,

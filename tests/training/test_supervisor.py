@@ -19,7 +19,8 @@ from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.classification import Classification
 from tunesmith.tasks.task import Batch, Labels, Task
-from tunesmith.training.loop import EpochEnd, Event, PhaseStart, Training
+from tunesmith.training.events import EpochEnd, Event, PhaseStart
+from tunesmith.training.loop import Training
 from tunesmith.training.state import Snapshot
 from tunesmith.training.supervisor import Remedied, Start, class_weight, ignorant_loss, trouble
 

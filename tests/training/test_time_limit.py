@@ -11,7 +11,8 @@ from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
 from tunesmith.training import loop
-from tunesmith.training.loop import EpochEnd, PhaseEnd, Step, Training
+from tunesmith.training.events import EpochEnd, PhaseEnd, Step
+from tunesmith.training.loop import Training
 
 Make = Callable[..., Network]
 PHASES = (Phase("head", 50, (0.0, 0.0, 0.0, 1e-3)), Phase("full", 50, (1e-3,) * 4))
@@ -46,7 +47,7 @@ def test_what_was_reached_is_validated_and_kept(small: Make, task: Task, pixels:
     rows = [e for e in running if isinstance(e, EpochEnd)]
     assert [e.best for e in rows] == [True]
     assert running.progress.best is not None
-    assert set(running.best) == {"head.weight", "head.bias"}
+    assert set(running.kept.best) == {"head.weight", "head.bias"}
 
 
 def test_training_ends_at_the_first_step_past_the_limit(

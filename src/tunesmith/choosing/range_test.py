@@ -159,7 +159,7 @@ def head_comes_first(plan: Plan, index: int) -> bool:
 
 def solved_first(training: Training, index: int) -> bool:
     """Solve the head, where earlier phases train nothing else and it can be solved; whether it was."""
-    if not head_comes_first(training.plan, index) or training.recorded is None:
+    if not head_comes_first(training.plan, index) or training.supply.recorded is None:
         return False
     try:
         training.solve("lbfgs")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tunesmith.runs import Run
-    from tunesmith.training.loop import Event
+    from tunesmith.training.events import Event
 
 
 @contextmanager
@@ -113,7 +113,7 @@ class Live(Lines):
 
     def event(self, event: Event) -> None:
         """Move the bar; write rows."""
-        from tunesmith.training.loop import PhaseEnd, PhaseStart, Step
+        from tunesmith.training.events import PhaseEnd, PhaseStart, Step
         from tunesmith.training.supervisor import Remedied
 
         if isinstance(event, PhaseStart):

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from tunesmith.errors import FrozenMoved
 from tunesmith.networks.network import Network, digest, refuse_ties
-from tunesmith.plan import Phase
+from tunesmith.plan import Phase, Settings
 from tunesmith.training.optimize import trainable
+
+FEW = 1000  # training examples below which a batch's statistics are noise to BatchNorm
 
 
 def apply(network: Network, phase: Phase, *, batch_norm: str) -> None:
@@ -41,6 +43,13 @@ def modes(network: Network, phase: Phase, *, batch_norm: str) -> None:
         for module in network.module.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+def batch_norm_of(settings: Settings, count: int) -> str:
+    """Whether BatchNorm in unfrozen stages trains: "train" or "frozen". count: of training examples."""
+    if settings.batch_norm != "auto":
+        return settings.batch_norm
+    return "frozen" if count < FEW or settings.batch < 16 else "train"
 
 
 @contextmanager

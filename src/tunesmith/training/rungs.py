@@ -47,6 +47,25 @@ def given_up(taken: Sequence[bool]) -> bool:
     return len(taken) >= LEFT and not any(taken[-LEFT:])
 
 
+def left_out(name: str, seconds: float | None, why: str) -> Rung:
+    """A rung that nothing could be measured of."""
+    return Rung(name, None, None, seconds, False, why)
+
+
+def judged(
+    name: str,
+    seconds: float | None,
+    task: Task,
+    ours: Outcomes,
+    theirs: Outcomes,
+    labels: Labels,
+    metric: str,
+) -> Rung:
+    """A rung that is taken where `ours`, what it made, is better than `theirs` by more than the error."""
+    gain, error = paired_gain(task, ours, theirs, labels, metric)
+    return Rung(name, gain, error, seconds, gain > error, "gain" if gain > error else "no_gain")
+
+
 def paired_gain(
     task: Task,
     ours: Outcomes,

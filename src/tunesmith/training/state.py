@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,59 +17,11 @@ from torch import Tensor
 from tunesmith.errors import BadRun
 from tunesmith.files import clear_leftovers, whole_folder
 from tunesmith.seals import check_all, seal
+from tunesmith.training.progress import Progress
 
 KEPT: Final = 2  # checkpoints on disk: the newest, and the one before it
 KINDS: Final = ("weights", "best", "optimizer", "random")
 TAKEN: Final = "taken"  # what a rung is measured against; there only while one is being climbed
-
-
-@dataclass
-class Progress:
-    """The place in the plan, in JSON values.
-
-    phase, epoch, step: finished phases, finished epochs of this phase, finished steps of this epoch.
-    phase_steps: finished steps of this phase. steps: of all phases.
-    pieces: into how many pieces a batch is cut to fit into memory.
-    loss_sum, loss_count: of this epoch's training loss.
-    first_loss, smooth_loss: what the run began with, and where it is now (moving average).
-    best, phase_best: {"score", "loss", "phase", "epoch"} of the best validation, of all and of this phase.
-    stale: validations of this phase without gain.
-    taken: while a rung is climbed, the best validation of those below. rungs: what became of each, as rows.
-    history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
-    scaler: of fp16's gradients.
-    first_token: the block that this phase computes for its first token alone; empty: none; None: not asked.
-    rate: what all rates are multiplied by since a phase ran away. tries, start: how often this phase began
-        anew at lower rates, and from which of the points to start from it goes.
-    trouble: what the newest validation found wrong, a word and a sentence. remedies: what was, so far.
-    learned: whether any validation so far was better than naming the largest class.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    step: int = 0
-    phase_steps: int = 0
-    steps: int = 0
-    pieces: int = 1
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    first_loss: float | None = None
-    smooth_loss: float | None = None
-    best: dict[str, float] | None = None
-    phase_best: dict[str, float] | None = None
-    stale: int = 0
-    taken: dict[str, float] | None = None
-    rungs: list[dict[str, Any]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    elapsed: float = 0.0
-    ended: str | None = None
-    scaler: dict[str, Any] | None = None
-    first_token: str | None = None
-    rate: float = 1.0
-    tries: int = 0
-    start: int = 0
-    trouble: list[str] | None = None
-    learned: bool = False
-    remedies: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ from tunesmith.seals import write_sealed
 from tunesmith.tasks.task import Labels
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
+from tunesmith.training.events import EpochEnd, Halved, Step
 from tunesmith.training.examples import Examples
 from tunesmith.training.layout import memory_kept
-from tunesmith.training.loop import EpochEnd, Halved, Step, Training
+from tunesmith.training.loop import Training
 from tunesmith.training.state import read_checkpoint, write_checkpoint
 from tunesmith.training.supervisor import Remedied, Start
 from tunesmith.verbs import planning

@@ -176,7 +176,7 @@ def _fill(training: Training, index: int | None, steps: int, say: Reporter) -> N
     from tunesmith.choosing.range_test import first_in_steps, head_comes_first, rows_seen
 
     index = first_in_steps(training.plan) if index is None else index
-    recorded, replaying = training.recorded, training.replaying
+    recorded, replaying = training.supply.recorded, training.supply.replaying
     if recorded is None:
         return
     wanted: dict[str, np.ndarray | None] = {}
@@ -185,7 +185,7 @@ def _fill(training: Training, index: int | None, steps: int, say: Reporter) -> N
     elif replaying is not None and replaying.at[index] is not None:
         wanted = {"train": rows_seen(training, index, steps)}
     for split, rows in wanted.items():
-        own = training.examples[split]
+        own = training.supply.examples[split]
         missing = recorded.missing(own, rows)
         if missing:
             with say.work(f"frozen stages of {split}", missing) as done:

@@ -149,7 +149,7 @@ def happened(started: Started, training: Training) -> list[str]:
             f"frozen stages: {recorded.computed:,} examples computed once, {1 / each:,.0f} a second by "
             f"{recorded.choice.engine if recorded.choice else 'eager'}"
         )
-    if replaying is not None and any(replaying.at) and training.augment is None:
+    if replaying is not None and any(replaying.at) and training.supply.augment is None:
         done = len(started.data.train) * sum(
             row["epoch"] > 0 and replaying.at[_index(started.plan, row["phase"])] is not None
             for row in training.progress.history

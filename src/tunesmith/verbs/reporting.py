@@ -12,7 +12,7 @@ from tunesmith.verbs.options import duration
 
 if TYPE_CHECKING:
     from tunesmith.runs import Run
-    from tunesmith.training.loop import Event
+    from tunesmith.training.events import Event
     from tunesmith.training.rungs import Rung
 
 SHOWN = ("train_loss", "valid_loss", "accuracy", "macro_f1")  # of an epoch's numbers, where there is no room
@@ -58,7 +58,7 @@ class Lines:
 
     def event(self, event: Event) -> None:
         """Write phases, epochs and what went wrong; steps pass silently."""
-        from tunesmith.training.loop import EpochEnd, Halved, PhaseEnd, PhaseStart, RungEnd
+        from tunesmith.training.events import EpochEnd, Halved, PhaseEnd, PhaseStart, RungEnd
         from tunesmith.training.supervisor import Remedied
 
         if isinstance(event, PhaseStart):

@@ -9,8 +9,9 @@ from tunesmith.choosing.which_lr import DEFAULTS
 from tunesmith.errors import Diverged
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan
+from tunesmith.training.events import EpochEnd
 from tunesmith.training.feeds import Feed
-from tunesmith.training.loop import EpochEnd, Training
+from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
