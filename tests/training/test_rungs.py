@@ -208,6 +208,36 @@ def test_taken_down_at_any_event_it_ends_with_the_same_bits_and_rungs(
     assert same(dict(back.tensors[TAKEN]), dict(held[0].tensors[TAKEN]))
 
 
+@pytest.mark.parametrize("gain", [0.05, 0.2], ids=["left", "taken"])
+def test_a_rung_in_which_time_is_up_is_judged_when_it_is_resumed(
+    gain: float,
+    small: Make,
+    task: Task,
+    pixels: Data,
+    judged: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged(gain)
+    late = lambda self: self.progress.phase == 1 and self.progress.phase_steps == 4  # noqa: E731
+    monkeypatch.setattr(Training, "_late", late)
+    network = small(dropout=0.3)
+    training = Training(network, task, pixels, PLAN, device="cpu")
+    for event in training:
+        if isinstance(event, EpochEnd):
+            taken = training.snapshot()
+            tensors = {k: {n: t.clone() for n, t in named.items()} for k, named in taken.tensors.items()}
+            last = Snapshot(copy.deepcopy(taken.progress), tensors, taken.randoms)
+    assert training.progress.ended == "time limit"
+    assert [rung["why"] for rung in training.progress.rungs] == ["gain" if gain > 0.1 else "no_gain"]
+    fresh = small(dropout=0.3)
+    again = Training(fresh, task, pixels, PLAN, device="cpu", snapshot=last)
+    list(again)
+    assert same(weights(fresh), weights(network))
+    assert again.progress.rungs == training.progress.rungs
+    assert again.progress.ended == "time limit"
+    assert not same(dict(last.tensors["best"]), weights(network)) or gain > 0.1  # or nothing was at stake
+
+
 class TestPairedGain:
     LABELS = Labels(("no", "yes"), (10, 10))
 

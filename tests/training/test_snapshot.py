@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,6 +126,24 @@ def test_whether_one_token_suffices_is_asked_once_in_a_phase_resumed_or_not(
     )
     list(again)
     assert len(asked) == 3 + 1  # the fifth step is of the second phase
+
+
+def test_taken_down_before_a_head_is_solved_later_phases_draw_the_same_numbers(
+    small: Make, task: Task, pixels: Data, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "solve", lambda *_: SimpleNamespace(loss=1.0))
+    phases = (Phase("head", 1, (0.0, 0.0, 0.0, 1e-2), solver="lbfgs"), Phase("full", 1, (1e-2,) * 4))
+    solved = Plan("lp_ft", phases, Settings(batch=8, seed=seed))
+    network = small(dropout=0.3)
+    training = Training(network, task, pixels, solved, device="cpu")
+    snapshots = [kept(training.snapshot()) for _ in training]
+    whole = end(network, training)
+    for snapshot in snapshots[:3]:
+        torch.manual_seed(99)
+        fresh = small(dropout=0.3)
+        again = Training(fresh, task, pixels, solved, device="cpu", snapshot=snapshot)
+        list(again)
+        assert same(end(fresh, again), whole)
 
 
 def test_a_snapshot_survives_the_disk(

@@ -59,7 +59,7 @@ class EpochEnd:
 class PhaseEnd:
     """A phase is over, its frozen stages proven unchanged.
 
-    stopped: "patience", "time limit", of a rung "diverged", or None.
+    stopped: "patience", "time limit", "nothing more is learned", of a rung "diverged", or None.
     """
 
     index: int

@@ -32,7 +32,7 @@ from tunesmith.training.layout import lay_out
 from tunesmith.training.optimize import factor, optimizer_tensors, set_rates, trainable
 from tunesmith.training.progress import Progress
 from tunesmith.training.recorded import Recorded
-from tunesmith.training.remedies import as_it_begins, refuse_runaway, refuse_trouble, remedy_for
+from tunesmith.training.remedies import NOTHING_MORE, as_it_begins, refuse_runaway, refuse_trouble, remedy_for
 from tunesmith.training.replaying import Replaying
 from tunesmith.training.shortened import first_token_block
 from tunesmith.training.solvers import Linear
@@ -234,9 +234,12 @@ class Training:
                 yield remedied
             elif not phase.must_gain:
                 raise failure
-            if remedied is None or progress.ended is not None:
-                stopped = "diverged" if phase.must_gain else progress.ended
+            if remedied is None or progress.stopped is not None:
+                stopped = "diverged" if phase.must_gain else progress.stopped
                 break
+        if phase.must_gain and stopped == NOTHING_MORE:  # taken down just when that was said
+            stopped = "diverged"
+        progress.ended = progress.stopped
         frozen.verify(self.network, phase, before)
         rung = self.ladder.judged(phase, stopped, self.settings.batch) if phase.must_gain else None
         if stopped == "patience":
@@ -251,26 +254,24 @@ class Training:
 
     def _solved(self, index: int, phase: Phase, block: str | None) -> Generator[Event, None, str | None]:
         """A head that is solved to convergence on stored features, and one validation."""
+        self._go_on()
         yield PhaseStart(index, phase, 1, self._moving(phase), block)
         if self.progress.epoch == 0:
             solved = self.solve(str(phase.solver))
-            self._resumed = None
             self._count(solved.loss, phase)
             yield self._validate(phase, 0.0)
         return None
 
     def _trained(self, index: int, phase: Phase, block: str | None) -> Generator[Event, None, str | None]:
         """Steps of the optimizer, a validation after each epoch; returns why it ended early, or None."""
-        progress, settings, resumed = self.progress, self.settings, self._resumed
-        self._stepper = stepper = self._stepper_for(phase, resumed)
-        if resumed is not None:
-            restore_random(resumed.tensors["random"], resumed.randoms)
-            self._resumed = None
+        progress, settings = self.progress, self.settings
+        self._stepper = stepper = self._stepper_for(phase, self._resumed)
+        self._go_on()
         steps = self._steps(phase)
         share = partial(factor, steps=steps, schedule=settings.schedule, warmup=settings.warmup)
         set_rates(stepper.optimizer, share(max(progress.phase_steps - 1, 0)))
         yield PhaseStart(index, phase, steps, self._moving(phase), block)
-        stopped = self._patience(phase)
+        stopped = progress.stopped or self._patience(phase)
         refuse_trouble(phase, progress)
         # A training may have been taken down between an epoch's last step and its validation.
         while stopped is None and (progress.phase_steps < steps or progress.step > 0):
@@ -287,7 +288,7 @@ class Training:
                     yield seen
                 yield Step(phase.name, progress.phase_steps, steps, loss, stepper.lr, rows)
                 if self._late():
-                    stopped = progress.ended = "time limit"
+                    stopped = progress.stopped = "time limit"
                     break
             if phase.loss == "contrastive":
                 now = contrastive.Features(self.network, self.task, self.labels, batch=2 * settings.batch)
@@ -296,6 +297,12 @@ class Training:
             refuse_trouble(phase, progress)
             stopped = stopped or self._patience(phase)
         return stopped
+
+    def _go_on(self) -> None:
+        """Everything random is as the snapshot found it; from here on nothing of a snapshot is needed."""
+        if self._resumed is not None:
+            restore_random(self._resumed.tensors["random"], self._resumed.randoms)
+            self._resumed = None
 
     def _validate(self, phase: Phase, lr: float) -> EpochEnd:
         outcomes = self.validation.outcomes(self.settings.batch)

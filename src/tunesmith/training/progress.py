@@ -20,6 +20,7 @@ class Progress:
     stale: validations of this phase without gain.
     taken: while a rung is climbed, the best validation of those below. rungs: what became of each, as rows.
     history: one row per epoch. elapsed: seconds of training so far. ended: why training is over.
+    stopped: why the phase that runs takes no more steps and is the last one; None: it goes on.
     scaler: of fp16's gradients.
     first_token: the block that this phase computes for its first token alone; empty: none; None: not asked.
     rate: what all rates are multiplied by since a phase ran away. tries, start: how often this phase began
@@ -46,6 +47,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     elapsed: float = 0.0
     ended: str | None = None
+    stopped: str | None = None
     scaler: dict[str, Any] | None = None
     first_token: str | None = None
     rate: float = 1.0
@@ -102,7 +104,7 @@ class Progress:
         """The next phase is the one that runs."""
         self.phase, self.epoch, self.step, self.phase_steps = self.phase + 1, 0, 0, 0
         self.phase_best, self.stale, self.tries, self.start = None, 0, 0, 0
-        self.first_token = None
+        self.first_token = self.stopped = None
 
 
 def _better(mark: dict[str, float], best: dict[str, float] | None) -> bool:

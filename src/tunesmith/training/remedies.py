@@ -12,6 +12,7 @@ from tunesmith.training.supervisor import SLOWER, TRIES, Remedied, Start, begun_
 
 RUNAWAY: Final = 4.0  # times the loss that the run began with; fastai's range test stops there too
 SETTLED: Final = 20  # steps before the moving average of the loss is believed
+NOTHING_MORE: Final = "nothing more is learned"
 
 
 def as_it_begins(plan: Plan, progress: Progress, remedies: Sequence[Start] | None) -> tuple[Phase, Settings]:
@@ -27,11 +28,11 @@ def remedy_for(
 ) -> Remedied | None:
     """What is to be done about a failure, and counted as done; None where nothing is left to try.
 
-    Where nothing may be tried any more, but some network has learned something, training ends.
+    Where nothing may be tried any more, but some network has learned something, training ends with the phase.
     remedies: points to start from, the plan's own first; None: the plan's rates stand.
     """
     starts, found = remedies or (), progress.trouble
-    free = remedies is not None and not phase.solved and progress.ended is None
+    free = remedies is not None and not phase.solved and progress.stopped is None
     if isinstance(failure, Diverged):
         if not free or progress.tries == TRIES:
             return None
@@ -44,7 +45,7 @@ def remedy_for(
         number = f"start {progress.start + 1} of {len(starts)}"
         remedy = f"phase {phase.name!r} begins anew with {start} ({number}; {start.source})"
     elif found is not None and progress.learned:
-        progress.ended = progress.ended or "nothing more is learned"
+        progress.stopped = progress.stopped or NOTHING_MORE
         remedy = "training ends here, and the best network before that is the result"
     else:
         return None
