@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.tasks.task import Labels, Task
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Outcomes
 
 Groups = Sequence[Any] | NDArray[Any] | None  # equal where units belong together; None: each stands alone
 
@@ -96,18 +99,25 @@ def difference(
 
     Above 0 is better, also for metrics of which less is better.
     """
-    a, b = task.outcomes(ours, targets), task.outcomes(theirs, targets)
-    count = len(next(iter(a.values())))
-    sign = sign_of(metric)
-
-    def gap(rows: Any) -> float:
-        first = task.score({k: v[rows] for k, v in a.items()}, labels)[metric]
-        second = task.score({k: v[rows] for k, v in b.items()}, labels)[metric]
-        return sign * (first - second)
-
-    drawn = [gap(rows) for rows in draws(count, samples, seed)]
+    both = task.outcomes(ours, targets), task.outcomes(theirs, targets)
+    count = len(next(iter(both[0].values())))
+    drawn = [gap(task, *both, labels, metric, rows) for rows in draws(count, samples, seed)]
     low, high = np.percentile(drawn, (50 - 50 * LEVEL, 50 + 50 * LEVEL))
-    return Score(gap(np.arange(count)), float(low), float(high))
+    return Score(gap(task, *both, labels, metric), float(low), float(high))
+
+
+def gap(
+    task: Task, ours: Outcomes, theirs: Outcomes, labels: Labels, metric: str, rows: Any = slice(None)
+) -> float:
+    """How much better `ours` is than `theirs` on some units; above 0 is better, also for losses.
+
+    ours, theirs: outcomes of the task for the same units. rows: of a bootstrap sample, or all.
+    """
+    first, second = (
+        task.score({name: own[rows] for name, own in outcomes.items()}, labels)[metric]
+        for outcomes in (ours, theirs)
+    )
+    return sign_of(metric) * (first - second)
 
 
 def sign_of(metric: str) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tunesmith.evaluation import draws, gap
 from tunesmith.tasks.task import Labels, Task
 
 if TYPE_CHECKING:
@@ -82,14 +83,6 @@ def paired_gain(
     never less than the weight of one unit among all: that one answer turned proves nothing.
     """
     count = len(next(iter(ours.values())))
-    sign = -1.0 if metric.endswith("loss") else 1.0
-
-    def gap(rows: Any) -> float:
-        first = task.score({name: values[rows] for name, values in ours.items()}, labels)[metric]
-        second = task.score({name: values[rows] for name, values in theirs.items()}, labels)[metric]
-        return sign * (first - second)
-
-    random = np.random.default_rng(seed)
-    drawn = [gap(random.integers(0, count, count)) for _ in range(samples)]
+    drawn = [gap(task, ours, theirs, labels, metric, rows) for rows in draws(count, samples, seed)]
     least = 0.0 if metric.endswith("loss") else (1 + 1e-9) / count  # more than rounding
-    return gap(np.arange(count)), max(float(np.std(drawn, ddof=1)), least)
+    return gap(task, ours, theirs, labels, metric), max(float(np.std(drawn, ddof=1)), least)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.evaluation import SAMPLES, Groups, Score, draws, sign_of
+from tunesmith.evaluation import SAMPLES, Groups, Score, draws, gap
 
 if TYPE_CHECKING:
     from tunesmith.tasks.task import Labels, Outcomes, Task
@@ -48,9 +48,7 @@ class Pair:
 
     def gap(self, metric: str, rows: Any = slice(None)) -> float:
         """How much better `ours` is on some units; above 0 is better, also for losses."""
-        return sign_of(metric) * (
-            _scored(self, self.ours, metric, rows) - _scored(self, self.theirs, metric, rows)
-        )
+        return gap(self.task, self.ours, self.theirs, self.labels, metric, rows)
 
 
 @dataclass(frozen=True)
@@ -218,10 +216,6 @@ def holm(ps: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(ps) - rank) * ps[i]))
         found[i] = worst
     return found
-
-
-def _scored(two: Pair, outcomes: Outcomes, metric: str, rows: Any) -> float:
-    return two.task.score({name: own[rows] for name, own in outcomes.items()}, two.labels)[metric]
 
 
 def _has_guesses(two: Pair) -> bool:
