@@ -430,7 +430,7 @@ def changed(run: Path, *, seed: int) -> set[str]:
 
     from tunesmith.networks.network import Want
     from tunesmith.sources import load
-    from tunesmith.verbs.carrying_out import seed_everything
+    from tunesmith.verbs.loading import seed_everything
 
     seed_everything(seed)
     labels = ("blue", "green", "red")
@@ -591,12 +591,12 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tunesmith: Tunesmith, here: Pat
 def test_ctrl_c_while_nothing_has_begun_says_so(
     tunesmith: Tunesmith, here: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.verbs import carrying_out
+    from tunesmith.verbs import loading
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(carrying_out, "load_network", interrupted)
+    monkeypatch.setattr(loading, "load_network", interrupted)
     answer = tunesmith("fit", photos, *QUICK)
     assert answer.code == 130
     assert answer.err.splitlines()[-1] == "stopped"

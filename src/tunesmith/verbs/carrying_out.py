@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
@@ -38,7 +37,7 @@ from tunesmith.verbs.baselines import baselines_of, check_baselines, names
 from tunesmith.verbs.deciding import LADDER, Begun, decide, predicted, write_ladder
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.keeping import check_keep
-from tunesmith.verbs.loading import check_name, load_network
+from tunesmith.verbs.loading import check_name, wanted_network
 from tunesmith.verbs.options import seconds, whole
 from tunesmith.verbs.rates import chosen_lr
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
@@ -48,7 +47,6 @@ from tunesmith.verbs.started import Started
 from tunesmith.verbs.stopping import Request, interruptible
 from tunesmith.verbs.understanding import examined_first, read_data, say_truncation
 
-WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
 SETTLED = (  # of the plan's settings
     "momentum",
     "clip",
@@ -88,12 +86,7 @@ def begin(
         data, task, seen = read_data(asked, store, known, say)
         with closing(seen):
             health, leaked = examined_first(seen, data, say, skip_bad=asked["skip_bad"])
-    labels = task.labels(data)
-    seed_everything(asked["seed"])
-    want = task.want(labels, **{f: asked[f] for f in WANTED})
-    network = load_network(asked["model"] or task.model, want)
-    for line in (f"network: {network.origin}", *network.loaded):
-        say.say(line)
+    labels, want, network = wanted_network(asked, task, data, say)
     plan = plan_for(asked, network, data, labels)
     if folder is None and asked["plan"] is not None:
         for line in planning.ignored(asked, plan):
@@ -273,15 +266,6 @@ def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Lab
     fits(given, len(network.stages), network.origin)
     settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])
     return replace(given, settings=settings)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every generator, before any parameter exists."""
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def _train(training: Training, started: Started, say: Reporter, interrupted: Request) -> None:

@@ -114,9 +114,8 @@ def _features(
     from tunesmith.health.examine import Features
     from tunesmith.training.devices import accelerator_for
     from tunesmith.training.examples import Examples
-    from tunesmith.verbs.carrying_out import seed_everything
     from tunesmith.verbs.features import features_of
-    from tunesmith.verbs.loading import load_network
+    from tunesmith.verbs.loading import wanted_network
 
     roll = seen.roll
     if len(np.unique(roll.codes[roll.usable[roll.splits[roll.usable] == 0]])) < 2:
@@ -125,12 +124,7 @@ def _features(
         split: seen.data.splits[split].select(roll.rows[roll.usable[roll.splits[roll.usable] == i]])
         for i, split in enumerate(SPLITS)
     }
-    labels = task.labels(replace(seen.data, splits=good))
-    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
-    seed_everything(asked["seed"])  # as fit does: random weights would be others, and nothing stored for them
-    network = load_network(asked["model"], want)
-    for line in (f"network: {network.origin}", *network.loaded):
-        say.say(line)
+    _, _, network = wanted_network(asked, task, replace(seen.data, splits=good), say)
     network.module.to(accelerator_for(asked["device"], "fp32").device)
     filled = {split: rows for split, rows in good.items() if len(rows)}
     examples = {s: Examples(rows, network.preprocess, store, known=known) for s, rows in filled.items()}

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from tunesmith.data.data import Data
 from tunesmith.errors import BadOption
 from tunesmith.networks.network import Network, Want
 from tunesmith.runs import load_model
 from tunesmith.sources import load as load_named
 from tunesmith.sources import resolve
 from tunesmith.sources.module import with_head
+from tunesmith.tasks.task import Labels, Task
+from tunesmith.verbs.reporting import Reporter
+
+WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
+
+
+def wanted_network(
+    asked: Mapping[str, Any], task: Task, data: Data, say: Reporter
+) -> tuple[Labels, Want, Network]:
+    """The labels, what a task wants of the network that is asked for, and that network, said.
+
+    asked: options of `fit` by name; of those that say something of the network some may be absent. Everything
+    random is seeded first: random weights are those of every verb with this seed, and so is what is stored.
+    """
+    labels = task.labels(data)
+    seed_everything(asked["seed"])
+    want = task.want(labels, **{name: asked[name] for name in WANTED if name in asked})
+    network = load_network(asked["model"] or task.model, want)
+    for line in (f"network: {network.origin}", *network.loaded):
+        say.say(line)
+    return labels, want, network
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator, before any parameter exists."""
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def load_network(model: str | Network | Path, want: Want) -> Network:

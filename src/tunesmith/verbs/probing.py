@@ -23,9 +23,8 @@ from tunesmith.store.keys import record_key
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.examples import Examples, content_keys
 from tunesmith.training.recorded import POOLED, Recorded
-from tunesmith.verbs.carrying_out import seed_everything
 from tunesmith.verbs.features import recorded_of
-from tunesmith.verbs.loading import load_network
+from tunesmith.verbs.loading import load_network, seed_everything
 from tunesmith.verbs.options import duration
 from tunesmith.verbs.reporting import Reporter
 

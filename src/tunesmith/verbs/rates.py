@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,7 @@ def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> 
     from tunesmith.training.loop import Training
     from tunesmith.verbs import carrying_out
     from tunesmith.verbs.fit import DEFAULTS
-    from tunesmith.verbs.loading import load_network
+    from tunesmith.verbs.loading import wanted_network
     from tunesmith.verbs.replaying import open_store, prepare_replay
     from tunesmith.verbs.understanding import read_data
 
@@ -211,13 +211,8 @@ def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> 
     store = open_store(asked["store_limit"])
     known: dict[str, bytes] = {}
     data, task, seen = read_data(asked, store, known, say)
-    with closing(seen):
-        labels = task.labels(data)
-    carrying_out.seed_everything(asked["seed"])
-    want = task.want(labels, **{f: asked[f] for f in carrying_out.WANTED})
-    network = load_network(asked["model"] or task.model, want)
-    for line in (f"network: {network.origin}", *network.loaded):
-        say.say(line)
+    seen.close()
+    labels, _, network = wanted_network(asked, task, data, say)
     plan = carrying_out.plan_for(asked, network, data, labels)
     say.say(table(plan, [part.name for part in network.parts]))
     task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]

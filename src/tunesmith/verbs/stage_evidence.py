@@ -15,7 +15,7 @@ from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.examples import Examples
 from tunesmith.verbs.features import recorded_of
-from tunesmith.verbs.loading import check_name, load_network
+from tunesmith.verbs.loading import check_name, wanted_network
 from tunesmith.verbs.options import whole
 from tunesmith.verbs.replaying import open_store
 from tunesmith.verbs.reporting import Reporter
@@ -42,8 +42,6 @@ def look(asked: Mapping[str, Any], say: Reporter) -> Looked:
 
     asked: options of `fit` by name: what is read, the model, image_size, max_length, engine, device, seed.
     """
-    from tunesmith.verbs.carrying_out import seed_everything
-
     check_name(asked["model"])
     whole("image_size", asked["image_size"])
     whole("max_length", asked["max_length"])
@@ -51,12 +49,7 @@ def look(asked: Mapping[str, Any], say: Reporter) -> Looked:
     known: dict[str, bytes] = {}
     data, task, seen = read_data(asked, store, known, say)
     seen.close()
-    labels = task.labels(data)
-    seed_everything(asked["seed"])  # as fit does: random weights are the same, and so is what is stored
-    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
-    network = load_network(asked["model"] or task.model, want)
-    for line in (f"network: {network.origin}", *network.loaded):
-        say.say(line)
+    labels, _, network = wanted_network(asked, task, data, say)
     network.module.to(accelerator_for(asked["device"], "fp32").device)
     train = Examples(data.train, network.preprocess, store, known=known)
     targets = np.asarray(task.targets(data.train, labels))
