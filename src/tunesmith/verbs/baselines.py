@@ -22,7 +22,7 @@ from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.verbs.loading import load_network
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
-from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, recorded_of, twin_of
+from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, twin_of, unaudited
 from tunesmith.verdicts.keeping import PROBE
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _other(started: Started, model: str, targets: NDArray[np.int64], say: Report
     }
     rows, train = probed_rows(started), splits["train"]
     try:
-        with closing(recorded_of(network, started, train, engine=started.plan.settings.engine)) as recorded:
+        with closing(unaudited(network, started, train, engine=started.plan.settings.engine)) as recorded:
             for own, some in ((train, rows), (splits["test"], None)):
                 if missing := recorded.missing(own, some):
                     with say.work(f"features of {model}", missing) as done:

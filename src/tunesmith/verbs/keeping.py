@@ -90,7 +90,7 @@ def keep_better(
     between = []
     for share in GRID if moved else ():
         _put(started, _mixed(before, after, share))
-        between.append(Candidate(BETWEEN, answers_of(started, training, "valid", moved), share))
+        between.append(Candidate(BETWEEN, predictions_of(started, training, "valid", moved), share))
     candidates = [probe, *between, alone] if moved else [alone, probe]
     targets = started.task.targets(started.data.valid, started.labels)
     groups = groups_in(started.data.valid)
@@ -104,7 +104,7 @@ def keep_better(
     return Kept(decision, () if decision.what == PROBE else moved)
 
 
-def answers_of(started: Started, training: Training, split: str, moved: tuple[int, ...]) -> list[Any]:
+def predictions_of(started: Started, training: Training, split: str, moved: tuple[int, ...]) -> list[Any]:
     """Predictions of the network as it is now: from what is stored of the stages that never moved."""
     still = min(moved, default=len(started.network.stages))
     depths = [at for at in (started.replaying.cuts if started.replaying else ()) if at <= still]

@@ -22,7 +22,7 @@ from tunesmith.training import processes
 from tunesmith.training.loop import Training
 from tunesmith.verbs.baselines import Baselines
 from tunesmith.verbs.judging import judged
-from tunesmith.verbs.keeping import answers_of, keep_better, moved_stages
+from tunesmith.verbs.keeping import keep_better, moved_stages, predictions_of
 from tunesmith.verbs.reporting import Reporter, outcome
 from tunesmith.verbs.scratch import from_scratch
 from tunesmith.verbs.started import Started
@@ -48,11 +48,11 @@ def finish(
         started.network,
     )
     moved = moved_stages(started, training)
-    trained = {split: answers_of(started, training, split, moved) for split in FILES}
+    trained = {split: predictions_of(started, training, split, moved) for split in FILES}
     kept = keep_better(started, training, baselines, pretrained, trained["valid"], say)
     what, predictions = kept.decision.what, trained
     if what != TRAINED:
-        predictions = {split: answers_of(started, training, split, kept.moved) for split in FILES}
+        predictions = {split: predictions_of(started, training, split, kept.moved) for split in FILES}
     scratch = from_scratch(started, say) if started.asked["baselines"] == "all" else None
     if not processes.main():
         processes.wait()

@@ -57,7 +57,7 @@ def twin_of(started: Started, targets: NDArray[np.int64], say: Reporter) -> Twin
         network = random_network(started)
     except Exception as error:  # noqa: BLE001  # whatever a person's own module does when it is copied
         return f"the network cannot be copied with random weights ({type(error).__name__}: {error})."
-    with closing(recorded_of(network, started, train, engine="eager")) as recorded:
+    with closing(unaudited(network, started, train, engine="eager")) as recorded:
         missing = recorded.missing(train, rows) + recorded.missing(test, asked)
         with say.work(f"baseline: random twin on {len(rows):,} examples", missing):
             try:
@@ -166,8 +166,12 @@ def curve_of(
     )
 
 
-def recorded_of(network: Network, started: Started, train: Examples, *, engine: str) -> Recorded:
-    """Its features, checked and kept in the store where they can be; else computed live, and not kept."""
+def unaudited(network: Network, started: Started, train: Examples, *, engine: str) -> Recorded:
+    """A network's features, kept in the store where they can be; else computed live, and not kept.
+
+    Unlike `features.recorded_of` it compares no stored record with the network and says nothing: these are
+    a baseline's, within what a verdict may cost.
+    """
     if not train.storable:
         return Recorded(network, started.store, {}, train, unchecked=True)
     try:
