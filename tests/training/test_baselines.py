@@ -9,19 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tunesmith.training.baselines import LOOKS, by_looks, looks, sampled, tf_idf, unspaced
+from tunesmith.training.baselines import LOOKS, by_looks, looks, tf_idf, unspaced
 
 GOOD, BAD = ["lovely and warm", "great fun", "a warm hug"], ["dull and cold", "awful noise", "a cold wait"]
-
-
-def test_a_sample_holds_every_class_with_its_share() -> None:
-    targets = np.array([0] * 80 + [1] * 15 + [2] * 5)
-    rows = sampled(targets, 20, seed=0)
-    assert np.bincount(targets[rows]).tolist() == [16, 3, 1]
-    assert len(set(rows.tolist())) == 20
-    assert sampled(targets, 20, seed=0).tolist() == rows.tolist()
-    assert sampled(targets, 20, seed=1).tolist() != rows.tolist()
-    assert sampled(targets, 200, seed=0).tolist() == list(range(100))
 
 
 def test_words_tell_texts_apart() -> None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.training.baselines import sampled
 from tunesmith.training.heads import ridge
+from tunesmith.training.sampling import sampled
 
 STEPS: Final = (30, 100, 300, 1000, 3000)
 MOST: Final = 5000  # labels; more take long to solve, and a line has its direction by then

@@ -17,6 +17,7 @@ from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.heads import LAMBDAS, decomposed, left_out
 from tunesmith.training.recorded import Recorded
+from tunesmith.training.sampling import drawn
 from tunesmith.training.solving import linear_head, probe_head
 
 PROBED: Final = 2000  # training examples that a stage's features are judged by: a standard error of 1 %
@@ -118,9 +119,7 @@ def piloted(
 
 def probed_rows(count: int, seed: int) -> np.ndarray:
     """The training examples that stages are judged by: all, or 2,000 of them."""
-    if count <= PROBED:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).permutation(count)[:PROBED])
+    return drawn(count, PROBED, seed=seed)
 
 
 def probed(

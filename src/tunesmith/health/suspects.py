@@ -102,7 +102,8 @@ def fold_of(labels: Ints, same: Ints, *, seed: int = 0) -> Ints:
 def sample_of(labels: Ints, folds: Ints, count: int, *, seed: int = 0) -> NDArray[np.bool_]:
     """Which examples are learned from, about so many in all: [N].
 
-    Each class and fold has its share; of a class 10 at least, two in each fold, where it has them.
+    Each class and fold has its share; of a class 10 at least, two in each fold, where it has them: a sample
+    by class alone may leave a fold of a rare class empty.
     """
     chosen = np.ones(len(labels), bool)
     if count >= len(labels):

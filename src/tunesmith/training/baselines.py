@@ -35,20 +35,6 @@ LOOKS: Final = LEVELS**3 + CELLS * CELLS * BINS
 SMALL: Final = 2000  # rows up to which features are solved in memory, by the smaller of N and D
 
 
-def sampled(targets: Ints, count: int, *, seed: int) -> Ints:
-    """At most so many rows, sorted, each class with its share.
-
-    >>> sampled(np.array([0, 0, 0, 0, 1, 1]), 3, seed=0).shape
-    (3,)
-    """
-    N = len(targets)
-    if count >= N:
-        return np.arange(N)
-    order = np.random.default_rng(seed).permutation(N)
-    order = order[np.argsort(targets[order], kind="stable")]
-    return np.sort(order[np.arange(count) * N // count])
-
-
 def tf_idf(texts: Sequence[str], targets: Ints, asked: Sequence[str], classes: int) -> Answers:
     """Answers of logistic regression on TF-IDF, [classes] for each text asked.
 

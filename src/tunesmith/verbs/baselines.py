@@ -15,8 +15,9 @@ from tunesmith.errors import BadOption
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.registry import did_you_mean
 from tunesmith.training import processes
-from tunesmith.training.baselines import by_looks, looks_of, sampled, tf_idf
+from tunesmith.training.baselines import by_looks, looks_of, tf_idf
 from tunesmith.training.examples import Examples
+from tunesmith.training.sampling import sampled
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.verbs.loading import load_network

@@ -65,6 +65,8 @@ def probe_of(dataset: Any, targets: np.ndarray, count: int, known: dict[str, byt
 def probe_rows(targets: np.ndarray, count: int) -> np.ndarray:
     """Rows evenly over each class, in order: the same ones whatever the seed, so that their records serve.
 
+    Not `training.sampling.sampled`, which draws by a seed and may leave a rare class with one example.
+
     >>> probe_rows(np.repeat([0, 1], [90, 10]), 20).tolist()[-5:]
     [90, 92, 94, 96, 98]
     """

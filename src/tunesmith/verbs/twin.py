@@ -15,9 +15,10 @@ from tunesmith.errors import CannotReplay, EngineFailed, TunesmithError
 from tunesmith.networks.network import Network
 from tunesmith.networks.untrained import untrained
 from tunesmith.sources import SOURCES, resolve
-from tunesmith.training.baselines import by_features, sampled
+from tunesmith.training.baselines import by_features
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
+from tunesmith.training.sampling import drawn, sampled
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 
@@ -137,10 +138,7 @@ def random_network(started: Started) -> Network:
 
 def probed_rows(started: Started) -> NDArray[np.int64]:
     """The training examples that the closed-form probe is solved on."""
-    count = len(started.data.train)
-    if count <= KNOWN:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(started.asked["seed"]).permutation(count)[:KNOWN])
+    return drawn(len(started.data.train), KNOWN, seed=started.asked["seed"])
 
 
 def curve_of(
