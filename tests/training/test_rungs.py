@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,25 @@ def test_a_rung_that_diverges_is_left_and_a_first_phase_is_an_error(
     _, rungs, best = run(network, task, pixels)
     assert [(r.name, r.why) for r in rungs] == [("last 1", "diverged"), ("full", "gain")]
     assert same(weights(network), best[-1])
+
+
+def test_a_rung_whose_loss_ran_away_leaves_nothing_to_the_next(
+    small: Make, task: Task, pixels: Data, judged: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(0.2)
+    proper = Stepper.take
+
+    def take(self: Stepper, *arguments: Any) -> float:
+        return 1e6 if self.phase.name == "last 1" else proper(self, *arguments)
+
+    monkeypatch.setattr(Stepper, "take", take)
+    long = replace(PHASES[0], epochs=8)  # before that nobody believes a loss that ran away
+    plan = Plan("auto", (long, *PHASES[1:]), PLAN.settings)
+    training = Training(small(), task, pixels, plan, device="cpu")
+    rungs = [event.rung for event in training if isinstance(event, RungEnd)]
+    assert [(r.name, r.why) for r in rungs] == [("last 1", "diverged"), ("full", "gain")]
+    losses = [row["train_loss"] for row in training.progress.history if row["phase"] == "full"]
+    assert max(losses) < 10
 
 
 @pytest.mark.parametrize("gains", [(0.05,), (0.2,)], ids=["left", "taken"])

@@ -52,6 +52,7 @@ class Ladder:
         progress, cost = self.progress, self.costs[self.progress.phase]
         if stopped == "diverged":
             rung = left_out(phase.name, cost, "diverged")
+            progress.begin_anew()  # or the loss that ran away would be counted on in the next rung
         else:
             rung = self.validation.rung(phase.name, cost, batch)
         if not rung.taken and given_up([True, *(row["taken"] for row in progress.rungs), False]):
