@@ -98,6 +98,8 @@ def _run(model: str | Network, asked: Mapping[str, Any], share: float) -> float:
             strategy="top",
             unfreeze=1,
             epochs=EPOCHS,
+            baselines="none",  # its history alone is read
+            keep="trained",
             time_limit=None if share == float("inf") else share,
             out=Path(folder) / "run",
             reporter=Silent(),
