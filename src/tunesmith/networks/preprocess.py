@@ -18,8 +18,6 @@ from tunesmith.networks.pixels import stacked
 if TYPE_CHECKING:
     from torch import Tensor
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-
 
 class Preprocess(Protocol):
     """What the loop, the tasks and the saved model need of a preprocessing."""

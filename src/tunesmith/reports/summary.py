@@ -13,8 +13,6 @@ from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
 from tunesmith.verdicts.keeping import TRAINED
 
-SHARES = ("accuracy", "balanced_accuracy")  # metrics that are a share of right answers
-
 
 def short_model(model: str) -> str:
     """A model's name without the digest of its weights and the options it was built with.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SAMPLES: Final = 500
 LEFT: Final = 2  # rungs in a row without gain, after which none is tried
-WHY: Final = ("first", "gain", "no_gain", "too_long", "diverged", "not_reached")
 
 
 @dataclass(frozen=True)
