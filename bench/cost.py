@@ -24,7 +24,7 @@ from running import DATA, RESULTS, ROOT, machine
 from truth import NETWORKS, network
 
 FILE = RESULTS / "cost.json"
-PHOTOS, SIZE = str(DATA / "trashnet"), 128
+PHOTOS = str(DATA / "trashnet")
 KERAS = str(DATA / "weights" / "mobilenetv2_100_keras.safetensors")
 
 
@@ -49,12 +49,12 @@ def told(passes: float, rest: float) -> dict[str, float]:
 
 
 def ranking() -> dict[str, float]:
-    """Of six networks."""
+    """Of six networks, each at its own size of pictures."""
     import tunesmith as ts
     from tunesmith.verbs.reporting import Silent
 
     models = [network(name) for name in NETWORKS[2:]]
-    return twice(lambda: ts.rank(PHOTOS, models=models, image_size=SIZE, reporter=Silent()))
+    return twice(lambda: ts.rank(PHOTOS, models=models, reporter=Silent()))
 
 
 def stages() -> dict[str, float]:
@@ -62,7 +62,7 @@ def stages() -> dict[str, float]:
     from tunesmith.verbs.looking import plan
     from tunesmith.verbs.reporting import Silent
 
-    return twice(lambda: plan(PHOTOS, model=KERAS, image_size=SIZE, reporter=Silent()))
+    return twice(lambda: plan(PHOTOS, model=KERAS, reporter=Silent()))
 
 
 def verdict() -> dict[str, float]:
@@ -75,7 +75,6 @@ def verdict() -> dict[str, float]:
             ts.fit(
                 PHOTOS,
                 model=KERAS,
-                image_size=SIZE,
                 strategy="linear_probe",
                 epochs=10,
                 out=Path(folder) / "run",

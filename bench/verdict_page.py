@@ -44,7 +44,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
         lines.append("\n`python bench/planted.py`\n")
     if "cost" in results:
         lines += [
-            "What is added to the forward passes over the data that are needed (trashnet, 128 pixels, "
+            "What is added to the forward passes over the data that are needed (trashnet, "
             "seconds of one core; the passes of a ranking are those of six networks):\n",
             "| what | passes | the rest | share |\n|---|---|---|---|",
         ]
