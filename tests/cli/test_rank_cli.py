@@ -231,6 +231,35 @@ def test_a_fit_with_model_auto_takes_the_first_of_a_ranking(
     assert run.asked["model"] == first
 
 
+def test_a_fit_without_a_model_chooses_among_what_is_at_hand(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.verbs.candidates._local", lambda _: list(TINY))
+    monkeypatch.setattr("tunesmith.verbs.candidates._online", lambda: False)
+    options: dict[str, Any] = {"image_size": 32, "device": "cpu", "reporter": Silent()}
+    first = ts.rank(photos, models="local", **options).best.model
+    run = ts.fit(photos, strategy="linear_probe", epochs=1, out=tmp_path / "run", **options)
+    assert run is not None
+    assert run.asked["model"] == first
+    assert any(note.startswith(f"network: {first}, the first of {len(TINY)}") for note in run.plan.notes)
+    assert json.loads((run.folder / "ranking.json").read_text())["rows"][0]["model"] == first
+
+
+def test_at_hand_are_the_usual_network_and_the_smallest_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.verbs.candidates import at_hand
+
+    here = [f"timm/n{i}" for i in range(9)]
+    monkeypatch.setattr("tunesmith.verbs.candidates._local", lambda _: here)
+    monkeypatch.setattr("tunesmith.verbs.candidates._online", lambda: False)
+    assert at_hand("image-classification", default="timm/n7") == ["timm/n7", *here[:5]]
+    assert at_hand("image-classification", default="timm/usual") == here[:6]  # it is not to be had
+    monkeypatch.setattr("tunesmith.verbs.candidates._online", lambda: True)
+    assert at_hand("image-classification", default="timm/usual") == ["timm/usual", *here[:5]]
+    monkeypatch.setattr("tunesmith.verbs.candidates._local", lambda _: [])
+    monkeypatch.setattr("tunesmith.verbs.candidates._online", lambda: False)
+    assert at_hand("image-classification", default="timm/usual") == ["timm/usual"]
+
+
 def test_what_no_network_could_do_is_said_before_a_ranking(photos: Path) -> None:
     with pytest.raises(BadOption, match="measures the rate of a plan that is known"):
         ts.fit(photos, model="auto", strategy="auto", lr="auto", reporter=Silent())

@@ -125,6 +125,13 @@ class Ranking:
             said.append(f"short real runs, on validation: {runs}")
         return [*said, *(f.sentence for f in self.failed)]
 
+    @property
+    def note(self) -> str:
+        """Which network was taken and why, in a line."""
+        best = self.best
+        chance = f"the best with a chance of {best.p_best:.0%}"
+        return f"network: {name(best.model)}, the first of {len(self.rows)} in a ranking ({chance})"
+
     def to_json(self) -> str:
         """All of it as one JSON document."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network
 
 LOCAL: Final = "local"
+MOST: Final = 6  # networks that a fit chooses from by itself
 # One of each family, that a laptop runs: small and large, with published weights of a free licence.
 USUAL: Final[Mapping[str, tuple[str, ...]]] = {
     "image-classification": (
@@ -58,11 +59,24 @@ def candidates(
     return list(here)
 
 
+def at_hand(task: str, *, default: str) -> list[str | Network]:
+    """What a fit chooses from where nobody names a network: the usual one, and others on this machine.
+
+    Six at most, the usual one and then the smallest. Nothing is downloaded but the usual one, and that only
+    where a hub answers.
+    """
+    here = _local(task)
+    first = [default] if default in here or not here or _online() else []
+    others = [name for name in here if name != default]
+    return [*first, *others][:MOST]
+
+
 def _among(model: str | Network, others: Sequence[str | Network]) -> bool:
     return any(model is other or (isinstance(model, str) and model == other) for other in others)
 
 
 def _local(task: str) -> list[str]:
+    """Names of the networks on this machine, the smallest first; those of unknown size last."""
     from tunesmith.sources import SOURCES, headed_files
 
     found = [model for model in headed_files() if model.kind == task]
@@ -71,6 +85,7 @@ def _local(task: str) -> list[str]:
             found += [model for model in SOURCES.load(source)().find("", task) if model.local]
         except MissingPackage:
             continue
+    found.sort(key=lambda model: float("inf") if model.parameters is None else model.parameters)
     return list(dict.fromkeys(model.name for model in found))
 
 

@@ -35,6 +35,7 @@ from tunesmith.training.supervisor import Remedied, Start
 from tunesmith.verbs import planning
 from tunesmith.verbs.baselines import baselines_of, check_baselines, names
 from tunesmith.verbs.deciding import LADDER, Begun, decide, predicted, write_ladder
+from tunesmith.verbs.finals import with_best
 from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data, refuse_other_weights
 from tunesmith.verbs.keeping import check_keep
 from tunesmith.verbs.loading import check_name, wanted_network
@@ -60,6 +61,7 @@ SETTLED = (  # of the plan's settings
     "metric",
     "seed",
 )
+RANKING = "ranking.json"  # of the networks that a fit chose from, in a run's folder
 IMBALANCED = 3.0  # above this ratio of largest to smallest class accuracy hides what happens to the small
 
 
@@ -86,8 +88,16 @@ def begin(
         data, task, seen = read_data(asked, store, known, say)
         with closing(seen):
             health, leaked = examined_first(seen, data, say, skip_bad=asked["skip_bad"])
+    ranking, started = None, time.monotonic()
+    if folder is None and (
+        asked["model"] == planning.AUTO or (asked["model"], asked["plan"]) == (None, None)
+    ):
+        asked, ranking = with_best(asked, data, task, store, known, say)
+    spent = time.monotonic() - started
     labels, want, network = wanted_network(asked, task, data, say)
     plan = plan_for(asked, network, data, labels)
+    if ranking is not None:
+        plan = replace(plan, notes=(*plan.notes, ranking.note))
     if folder is None and asked["plan"] is not None:
         for line in planning.ignored(asked, plan):
             say.warn(line)
@@ -104,7 +114,7 @@ def begin(
         # What cannot be trained is refused here, before a folder appears.
         Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
         say_truncation(network, examples, say)
-        begun = Begun(network, task, data, labels, examples, store, known)
+        begun = Begun(network, task, data, labels, examples, store, known, spent)
         decision = decide(asked, plan, begun, say, folder)
         plan = decision.plan
         say.say(
@@ -122,8 +132,8 @@ def begin(
             lent: dict[str, Any] = {"labels": labels, "device": asked["device"], "examples": examples}
             training = Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)
             lr, note = chosen_lr(training, say)
-            plan = plan_for({**asked, "lr": lr}, network, data, labels)
-            plan = replace(plan, notes=(*plan.notes, note))
+            notes = (*plan.notes, note)
+            plan = replace(plan_for({**asked, "lr": lr}, network, data, labels), notes=notes)
             for line in planning.warnings(plan, network):
                 say.warn(line)
             say.say(table(plan, [part.name for part in network.parts]))
@@ -131,6 +141,7 @@ def begin(
             return None
         if folder is None:
             also = {LADDER: decision.to_json()} if decision.rungs else {}
+            also |= {RANKING: ranking.to_json()} if ranking is not None else {}
             folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan, also))
         if processes.main():
             write_sealed(folder, HEALTH, to_json(health))

@@ -58,7 +58,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Begun:
-    """What is there when a decision is asked for."""
+    """What is there when a decision is asked for. spent: seconds that choosing the network took."""
 
     network: Network
     task: Task
@@ -67,6 +67,7 @@ class Begun:
     examples: Mapping[str, Examples]
     store: Store
     known: dict[str, bytes]
+    spent: float
 
 
 def decide(
@@ -83,8 +84,10 @@ def decide(
         climbs = any(phase.must_gain for phase in plan.phases)
         return Decision(plan, tuple(ladder.expected(plan, [None] * len(plan.phases))) if climbs else ())
     if planning.unanswered(planning.wishes_of(asked)):
-        return Decision(_with_block(asked, plan, begun, say))
-    return _climbed(asked, plan, begun, say) if plan.strategy == "auto" else Decision(plan)
+        return Decision(_with_block(asked, plan, begun, say), spent=begun.spent)
+    if plan.strategy == "auto":
+        return _climbed(asked, plan, begun, say)
+    return Decision(plan, spent=begun.spent)
 
 
 def write_ladder(folder: Path, decided: Decision, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -128,7 +131,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
 
 def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decision:
     """The ladder: decided between phases from 1,000 training examples on, below that out of fold, before."""
-    began = time.monotonic()
+    began = time.monotonic() - begun.spent
     train, valid = begun.examples["train"], begun.examples["valid"]
     with say.work("pilot: what each stage costs", 0):
         measured = pilot(begun.network, begun.task, begun.labels, train, seed=asked["seed"])
@@ -173,7 +176,7 @@ def _out_of_fold(
     say: Reporter,
     folds: np.ndarray,
     costs: Sequence[float | None],
-) -> tuple[tuple[Rung, ...], keeping.Decision | None]:
+) -> tuple[tuple[Rung, ...], keeping.Decision]:
     """What became of each rung in the folds, said as it is known, and what they say is to be kept."""
     network, data, store, examples = begun.network, begun.data, begun.store, dict(begun.examples)
     targets = np.asarray(begun.task.targets(data.train, begun.labels))
@@ -213,16 +216,19 @@ def _out_of_fold(
             device=asked["device"],
         )
         moves = any(rung.taken for rung in climbed.rungs[1:])
-        kept = _kept_by_folds(begun, recorded, plan, folds, climbed.answers) if moves else None
+        kept = _kept_by_folds(begun, recorded, plan, folds, climbed.answers, moves=moves)
     finally:
         recorded.close()
     return climbed.rungs, kept
 
 
 def _kept_by_folds(
-    begun: Begun, recorded: Recorded, plan: Plan, folds: np.ndarray, answers: list[Any]
+    begun: Begun, recorded: Recorded, plan: Plan, folds: np.ndarray, answers: list[Any], *, moves: bool
 ) -> keeping.Decision:
-    """Whether the network that the folds trained is better than a probe that learned from the same folds."""
+    """Whether the network that the folds trained is better than a probe that learned from the same folds.
+
+    moves: whether a stage was trained; a head alone is as simple as the probe, and was asked for.
+    """
     task, train, labels = begun.task, begun.data.train, begun.labels
     targets = task.targets(train, labels)
     features = recorded.pooled(begun.examples["train"])
@@ -230,7 +236,7 @@ def _kept_by_folds(
     candidates = [keeping.Candidate(keeping.PROBE, solved), keeping.Candidate(keeping.TRAINED, answers)]
     decided = keeping.decide(
         task,
-        candidates,
+        candidates if moves else candidates[::-1],
         targets,
         labels,
         str(plan.settings.metric),

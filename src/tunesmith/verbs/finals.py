@@ -1,4 +1,4 @@
-"""From a ranking to a run: a short one of each that may be the best, or a fit of the first."""
+"""From a ranking to a run: a fit of the first, or a short one of each that may be the best."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.choosing.ranking import Ranking, Row
 from tunesmith.choosing.which_network import finalists
 from tunesmith.errors import TunesmithError
+from tunesmith.training import processes
+from tunesmith.verbs.options import seconds
 from tunesmith.verbs.reporting import Reporter, Silent
 
 if TYPE_CHECKING:
+    from tunesmith.data.data import Data
     from tunesmith.networks.network import Network
+    from tunesmith.store import Store
+    from tunesmith.tasks.task import Task
 
 EPOCHS: Final = 3
 SHARED: Final = (  # options that a ranking and a fit have in common
@@ -24,24 +30,35 @@ SHARED: Final = (  # options that a ranking and a fit have in common
 )  # fmt: skip
 
 
-def best_ranked(
-    asked: Mapping[str, Any], limit: float | None, reporter: Reporter | None
-) -> tuple[str, float | None]:
-    """The first network of a ranking by a fit's own options, and what is left of its time limit.
+def with_best(
+    asked: Mapping[str, Any], data: Data, task: Task, store: Store, known: dict[str, bytes], say: Reporter
+) -> tuple[Mapping[str, Any], Ranking | None]:
+    """A fit's options with a network named, and the ranking that named it; None where one is all there is.
 
-    A ranking may take a third of the time. It is said, as a fit says what it understood of the data.
+    Where none is asked for it is chosen from what is at hand; for "auto" from what `rank` looks at. A ranking
+    may take a third of the time limit.
     """
-    from tunesmith.verbs.carrying_out import speaker
-    from tunesmith.verbs.rank import rank
+    from tunesmith.verbs.candidates import at_hand, candidates
+    from tunesmith.verbs.rank import ranking_of
 
-    began = time.monotonic()
-    share = None if limit is None else limit / 3
-    ranking = rank(**{name: asked[name] for name in SHARED}, time_limit=share, reporter=reporter)
-    say = speaker(reporter)
-    for line in str(ranking).splitlines():
+    began, limit = time.monotonic(), seconds(asked["time_limit"])
+    look = at_hand if asked["model"] is None else partial(candidates, None)
+
+    def left() -> float:
+        return float("inf") if limit is None else limit / 3 - (time.monotonic() - began)
+
+    def ranked() -> str | Ranking:
+        chosen = look(task.name, default=task.model)
+        if len(chosen) == 1:
+            return str(chosen[0])
+        return ranking_of(chosen, data, task, asked, store, known, say, left)
+
+    found = processes.from_main(ranked)
+    if isinstance(found, str):
+        return {**asked, "model": found}, None
+    for line in str(found).splitlines():
         say.say(line)
-    left = None if limit is None else max(limit - (time.monotonic() - began), 1.0)
-    return ranking.best.model, left
+    return {**asked, "model": found.best.model}, found
 
 
 def with_finals(

@@ -84,7 +84,7 @@ def fit(
 
     data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
     model: SOURCE/NAME[?ARGS][@WEIGHTS], a headed .safetensors file, a run's folder, a Network, or auto: the
-        best of a ranking.
+        best of a ranking; by default the best of those on this machine.
     task: what to learn; found from the data when not named.
     strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive,
         or auto: as far up from the head as validation gains.
@@ -148,12 +148,6 @@ def fit(
     limit = seconds(time_limit)
     seconds(checkpoint_every)
     prepare(offline=offline)
-    if model == "auto":
-        from tunesmith.verbs.carrying_out import check_early
-        from tunesmith.verbs.finals import best_ranked
-
-        check_early(asked)  # a ranking takes minutes
-        asked["model"], limit = best_ranked(asked, limit, reporter)
     from tunesmith.data.cache import cache_folder
     from tunesmith.files import disk_failures
     from tunesmith.verbs.carrying_out import begin, carry_out

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.verbs.environment import prepare
 from tunesmith.verbs.options import duration, seconds, whole
@@ -13,8 +13,13 @@ from tunesmith.verbs.stopping import stoppable
 if TYPE_CHECKING:
     from tunesmith.choosing.ranking import Failed, Ranking
     from tunesmith.choosing.which_network import Candidate
+    from tunesmith.data.data import Data
     from tunesmith.networks.network import Network
+    from tunesmith.store import Store
+    from tunesmith.tasks.task import Task
     from tunesmith.verbs.reporting import Reporter
+
+EXAMPLES: Final = 2000  # of the training split that a ranking looks at
 
 
 def rank(
@@ -22,7 +27,7 @@ def rank(
     *,
     models: str | Network | Sequence[str | Network] | None = None,
     task: str | None = None,
-    examples: int = 2000,
+    examples: int = EXAMPLES,
     finals: bool = False,
     time_limit: str | float | None = None,
     item: str | None = None,
@@ -77,16 +82,9 @@ def rank(
     asked = {k: v for k, v in locals().items() if k != "reporter"}
     began = time.monotonic()
     prepare(offline=offline)
-    import numpy as np
-
-    from tunesmith.choosing.ranking import Failed
-    from tunesmith.choosing.which_network import Candidate, ranked
-    from tunesmith.data.rows import some
-    from tunesmith.errors import BadOption
     from tunesmith.verbs.candidates import candidates
     from tunesmith.verbs.carrying_out import speaker
     from tunesmith.verbs.finals import with_finals
-    from tunesmith.verbs.probing import FEWEST, probe_of, seen
     from tunesmith.verbs.replaying import open_store
     from tunesmith.verbs.understanding import read_data
 
@@ -100,20 +98,49 @@ def rank(
     found, how, looked = read_data(asked, store, known, say)
     looked.close()
     chosen = candidates(models, how.name, default=how.model)
-    labels = how.labels(found)
-    want = how.want(labels, image_size=image_size, max_length=max_length)
-    targets = np.asarray(how.targets(found.train, labels))
-    total = sum(len(own) for own in found.splits.values())
-    probe = probe_of(found.train, targets, examples, known, total)
-    few = [labels.names[k] for k in np.flatnonzero(np.bincount(probe.targets) < FEWEST)]
-    if few:
-        say.warn(f"fewer than {FEWEST} training examples of {some(few)}: the ranking says little of them")
 
     def left() -> float:
         return float("inf") if limit is None else limit - (time.monotonic() - began)
 
+    ranking = ranking_of(chosen, found, how, asked, store, known, say, left)
+    return with_finals(ranking, chosen, asked, say, left) if finals else ranking
+
+
+def ranking_of(
+    chosen: Sequence[str | Network],
+    data: Data,
+    task: Task,
+    asked: Mapping[str, Any],
+    store: Store,
+    known: dict[str, bytes],
+    say: Reporter,
+    left: Callable[[], float],
+) -> Ranking:
+    """The ranking of some candidates on data that are read.
+
+    asked: options of `rank` or `fit` by name. left: seconds that it may still take.
+    Raises BadOption if no candidate could be ranked.
+    """
+    import numpy as np
+
+    from tunesmith.choosing.ranking import Failed
+    from tunesmith.choosing.which_network import Candidate, ranked
+    from tunesmith.data.rows import some
+    from tunesmith.errors import BadOption
+    from tunesmith.verbs.probing import FEWEST, probe_of, seen
+
+    labels = task.labels(data)
+    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
+    targets = np.asarray(task.targets(data.train, labels))
+    total = sum(len(own) for own in data.splits.values())
+    probe = probe_of(data.train, targets, asked.get("examples", EXAMPLES), known, total)
+    few = [labels.names[k] for k in np.flatnonzero(np.bincount(probe.targets) < FEWEST)]
+    if few:
+        say.warn(f"fewer than {FEWEST} training examples of {some(few)}: the ranking says little of them")
+    how = {name: asked[name] for name in ("engine", "device", "seed")}
+
     def look(model: str | Network) -> Candidate:
-        return seen(model, want, probe, store, known, say, engine=engine, device=device, seed=seed, left=left)
+        return seen(model, want, probe, store, known, say, **how, left=left)
 
     with stoppable():
         outcomes = [_tried(look, model, left, say) for model in chosen]
@@ -121,14 +148,19 @@ def rank(
         failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
         late = [outcome for outcome in failed if outcome.late]
         if late and not ready:
+            limit = duration(seconds(asked["time_limit"]) or 0)
             raise BadOption(
-                f"the time limit of {duration(limit or 0)} does not suffice for one candidate "
-                f"({late[0].reason}); what was computed is kept: give it more time, or fewer --examples."
+                f"the time limit of {limit} does not suffice for one candidate ({late[0].reason}); what was "
+                f"computed is kept: give it more time, or fewer --examples."
             )
-        ranking = ranked(
-            ready, data=found.name, examples=len(found.train), groups=probe.groups, failed=failed, seed=seed
+        return ranked(
+            ready,
+            data=data.name,
+            examples=len(data.train),
+            groups=probe.groups,
+            failed=failed,
+            seed=asked["seed"],
         )
-        return with_finals(ranking, chosen, asked, say, left) if finals else ranking
 
 
 def _tried(
