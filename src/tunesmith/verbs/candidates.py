@@ -68,7 +68,8 @@ def at_hand(task: str, *, default: str) -> list[str | Network]:
     here = _local(task)
     first = [default] if default in here or not here or _online() else []
     others = [name for name in here if name != default]
-    return [*first, *others][:MOST]
+    chosen: list[str | Network] = [*first, *others]
+    return chosen[:MOST]
 
 
 def _among(model: str | Network, others: Sequence[str | Network]) -> bool:
