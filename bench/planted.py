@@ -26,6 +26,10 @@ PROBE: dict[str, Any] = {"strategy": "linear_probe", "epochs": 1, "image_size": 
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {  # what is asked, and the alarms that must be raised
     "healthy": ({"data": "clothing-small", "model": KERAS, "beside": BIRDS, **PROBE}, []),
     "random weights": ({"data": "trashnet", "model": "timm/mobilenetv2_100@none", **PROBE}, ["no_gain"]),
+    "random weights, all trained": (  # whose passes allow a twin that is tested on the whole test split
+        {**PROBE, "data": "trashnet", "model": "timm/mobilenetv2_100@none", "strategy": "full", "epochs": 2},
+        ["no_gain"],
+    ),
     "a better start": (
         {"data": "clothing-small", "model": BIRDS, "beside": KERAS, **PROBE},
         ["better_start"],
