@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.tasks.task import Labels, Task
+from tunesmith.tasks.task import Labels, Task, less_is_better
 
 if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
@@ -121,8 +121,8 @@ def gap(
 
 
 def sign_of(metric: str) -> float:
-    """1 where more is better, -1 for losses."""
-    return -1.0 if metric.endswith("loss") else 1.0
+    """1 where more is better, -1 for losses and errors."""
+    return -1.0 if less_is_better(metric) else 1.0
 
 
 def groups_in(dataset: Any) -> list[str] | None:

@@ -12,6 +12,7 @@ from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
 from tunesmith.plan import Plan
 from tunesmith.reports.content import Advice, Calibration
+from tunesmith.tasks.task import less_is_better
 from tunesmith.verdicts.keeping import TRAINED
 
 UNCALIBRATED: Final = 0.05  # of the expected calibration error; above it, stated probabilities mislead
@@ -88,11 +89,11 @@ def _split(facts: Facts) -> Iterable[Advice]:
     """Whether the test split can answer what it is asked, and resembles validation."""
     metric = facts.scores["metric"]
     valid, test = score_of(facts.scores["valid"], metric), score_of(facts.scores["test"], metric)
-    if not metric.endswith("loss") and test.high < valid.value and valid.low > test.value:
+    if not less_is_better(metric) and test.high < valid.value and valid.low > test.value:
         command = "" if facts.data is None else f"tunesmith check {facts.data}"
         told = {"metric": metric, "valid": valid.value, "test": test.value, "command": command}
         yield Advice("test_below_valid", told)
-    if not metric.endswith("loss") and test.high - test.low > WIDE:
+    if not less_is_better(metric) and test.high - test.low > WIDE:
         count = int(facts.scores["test"]["count"])
         told = {"metric": metric, "count": count, "low": test.low, "high": test.high}
         share = facts.asked.get("test_size", 0.0), facts.asked.get("valid_size", 0.0)

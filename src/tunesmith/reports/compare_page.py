@@ -10,6 +10,7 @@ from tunesmith.reports.rendering import Table, capital, named, number, render, s
 from tunesmith.reports.summary import short_model
 from tunesmith.reports.tables import LONGEST, OF_CLASS, called, plan_table
 from tunesmith.reports.words import Words
+from tunesmith.tasks.task import less_is_better
 
 SECTIONS = ("scores", "gaps", "agree", "metrics", "classes", "plans", "differ", "commands")
 
@@ -51,7 +52,7 @@ def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
 def _short(comparison: Comparison, names: list[str], words: Words) -> list[str]:
     """Which is highest, and what is proven of each beside the first."""
     metric = comparison.metric
-    less = metric.endswith("loss")
+    less = less_is_better(metric)
     values = [run.scores[metric].value for run in comparison.runs]
     best = values.index(min(values) if less else max(values))
     told = {"count": f"{comparison.count:,}", "metric": words.named("metric", metric)}
@@ -68,7 +69,7 @@ def _short(comparison: Comparison, names: list[str], words: Words) -> list[str]:
 def _scores(comparison: Comparison, names: list[str], words: Words) -> object:
     metric = comparison.metric
     scores = [run.scores[metric] for run in comparison.runs]
-    best = max(scores, key=lambda score: -score.value if metric.endswith("loss") else score.value)
+    best = max(scores, key=lambda score: -score.value if less_is_better(metric) else score.value)
     rows = [
         Row(name, score, number(score.value), own=score is best)
         for name, score in zip(names, scores, strict=True)

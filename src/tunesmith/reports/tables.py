@@ -11,6 +11,7 @@ from tunesmith.reports.drawings.strip import rate
 from tunesmith.reports.figures import SPLITS, by_size, score_of, span
 from tunesmith.reports.rendering import Table, capital, named, number
 from tunesmith.reports.words import Words
+from tunesmith.tasks.task import less_is_better
 
 LONGEST: Final = 100  # rows that a person scrolls through
 OF_CLASS: Final = ("precision", "recall", "f1")
@@ -31,7 +32,7 @@ def metrics_table(content: Content, words: Words) -> Table:
 def called(metric: str, words: Words) -> str:
     """A metric's name, with a word where less is better."""
     name = words.named("metric", metric)
-    return words("scores.less", metric=name) if metric.endswith("loss") else name
+    return words("scores.less", metric=name) if less_is_better(metric) else name
 
 
 def untested(content: Content) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +91,18 @@ def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     if isinstance(inputs, Mapping):
         return {name: change(tensor) for name, tensor in inputs.items()}
     return change(inputs)
+
+
+LESS: Final = ("loss", "rmse", "mae")  # how the names of metrics end of which less is better
+
+
+def less_is_better(metric: str) -> bool:
+    """Whether a metric, of one class or one column perhaps, is the better the smaller it is.
+
+    >>> [less_is_better(name) for name in ("accuracy", "log_loss", "rmse/price", "recall/loss")]
+    [False, True, True, False]
+    """
+    return metric.partition("/")[0].endswith(LESS)
 
 
 class Task(Protocol):

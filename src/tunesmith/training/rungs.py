@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tunesmith.evaluation import draws, gap
-from tunesmith.tasks.task import Labels, Task
+from tunesmith.tasks.task import Labels, Task, less_is_better
 
 if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
@@ -83,5 +83,5 @@ def paired_gain(
     """
     count = len(next(iter(ours.values())))
     drawn = [gap(task, ours, theirs, labels, metric, rows) for rows in draws(count, samples, seed)]
-    least = 0.0 if metric.endswith("loss") else (1 + 1e-9) / count  # more than rounding
+    least = 0.0 if less_is_better(metric) else (1 + 1e-9) / count  # more than rounding
     return gap(task, ours, theirs, labels, metric), max(float(np.std(drawn, ddof=1)), least)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from tunesmith.errors import UnknownName
+from tunesmith.evaluation import sign_of
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Settings
 from tunesmith.registry import did_you_mean
@@ -81,8 +82,7 @@ class Validation:
         progress.trouble = None
         if progress.phase_steps >= max(JUDGED_FROM, steps / 2, settings.warmup * steps):
             progress.trouble = self._trouble(phase, outcomes, row["train_loss"])
-        score = scores[self.metric] if self.task.best == "max" else -scores[self.metric]
-        best = progress.rate_validation(-score if self.metric.endswith("loss") else score, loss)
+        best = progress.rate_validation(sign_of(self.metric) * scores[self.metric], loss)
         if best:
             self.kept.keep_best()
         return EpochEnd(row, best)
