@@ -56,7 +56,7 @@ def test_a_head_answers_only_what_it_has_not_seen(seed: int) -> None:
     answers = np.stack(ridge_answers(features, targets, folds, 2))
     assert abs(float((answers.argmax(1) == targets).mean()) - 0.5) < 0.17
     assert np.allclose(answers.sum(1), 1)
-    seen = np.stack(ridge(features.astype(float), targets, 2).probabilities(features))
+    seen = np.stack(ridge(features.astype(float), targets, 2).answers(features))
     assert float((seen.argmax(1) == targets).mean()) > 0.9  # what it has seen it knows
 
 

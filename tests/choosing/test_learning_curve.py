@@ -45,7 +45,7 @@ def test_the_last_answers_are_those_of_a_head_on_everything(seed: int) -> None:
     known, targets = drawn(200, seed)
     asked, truth = drawn(50, seed + 1)
     found = learning_curve(known, targets, asked, score_of(truth), 3, seed=seed)
-    assert np.array_equal(found.whole, ridge(known, targets, 3).probabilities(asked))
+    assert np.array_equal(found.whole, ridge(known, targets, 3).answers(asked))
     assert not np.array_equal(found.half, found.whole)
     assert found.values[-1] == score_of(truth)(found.whole)
 

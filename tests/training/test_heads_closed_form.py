@@ -78,14 +78,14 @@ def test_labels_are_those_of_ridge_classifier_cv(seed: int) -> None:
     ours = ridge(features, targets, 3)
     assert ours.penalty * 80 == pytest.approx(theirs.alpha_)
     new = np.random.default_rng(seed).normal(size=(200, 10)) * 3
-    guesses = np.argmax(ours.probabilities(new), axis=1)
+    guesses = np.argmax(ours.answers(new), axis=1)
     assert (guesses == theirs.predict((new - features.mean(0)) / features.std(0))).all()
     assert len(set(guesses)) == 3
 
 
 def test_probabilities_lie_between_zero_and_one_and_sum_to_one(seed: int) -> None:
     features, targets = drawn(40, 5, seed)
-    found = np.array(ridge(features, targets, 3).probabilities(features))
+    found = np.array(ridge(features, targets, 3).answers(features))
     assert ((found >= 0) & (found <= 1)).all()
     assert found.sum(1) == pytest.approx(np.ones(40))
 
@@ -95,12 +95,12 @@ def test_a_constant_feature_says_nothing(seed: int) -> None:
     padded = np.insert(features, 2, 7.0, axis=1)
     ours, theirs = ridge(padded, targets, 3), ridge(features, targets, 3)
     new = np.insert(features, 2, -1e6, axis=1)  # even where it is not constant any more
-    assert np.array(ours.probabilities(new)) == pytest.approx(np.array(theirs.probabilities(features)))
+    assert np.array(ours.answers(new)) == pytest.approx(np.array(theirs.answers(features)))
 
 
 def test_features_that_are_all_constant_give_the_class_shares() -> None:
     found = ridge(np.ones((4, 3)), np.array([0, 0, 0, 1]), 2)
-    guess = np.array(found.probabilities(np.ones((2, 3))))
+    guess = np.array(found.answers(np.ones((2, 3))))
     assert np.isfinite(guess).all()
     assert (guess[:, 0] > guess[:, 1]).all()
     assert found.bias.tolist() == [0.75, 0.25]
@@ -108,7 +108,7 @@ def test_features_that_are_all_constant_give_the_class_shares() -> None:
 
 def test_one_feature_is_enough_to_separate_two_classes() -> None:
     found = ridge(np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 0, 1, 1]), 2)
-    assert np.argmax(found.probabilities(np.array([[2.0], [9.0]])), axis=1).tolist() == [0, 1]
+    assert np.argmax(found.answers(np.array([[2.0], [9.0]])), axis=1).tolist() == [0, 1]
 
 
 def test_more_repeats_of_the_data_do_not_change_the_penalty_per_example(seed: int) -> None:

@@ -150,8 +150,8 @@ def test_least_squares_is_the_ridge_of_heads(N: int, D: int, seed: int) -> None:
     weights = expected.weights * expected.sharpness / expected.scale[:, None]
     assert found.penalty == expected.penalty or found.penalty == pytest.approx(expected.penalty)
     assert np.abs((found.weights - weights) * wide.std(0)[:, None]).max() < 1e-6
-    assert probabilities(found, wide) == pytest.approx(np.array(expected.probabilities(wide)), abs=1e-6)
-    blunt = np.array(ridge(wide[1:], targets[1:], 3).probabilities(wide))  # the control: one example less
+    assert probabilities(found, wide) == pytest.approx(np.array(expected.answers(wide)), abs=1e-6)
+    blunt = np.array(ridge(wide[1:], targets[1:], 3).answers(wide))  # the control: one example less
     assert np.abs(probabilities(found, wide) - blunt).max() > 1e-5
 
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.data import Data
+from tunesmith.data.split import strata
 from tunesmith.errors import BadData
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
-from tunesmith.training.heads import ridge
+from tunesmith.training.heads import are_numbers, ridge
 from tunesmith.training.loop import Training
 from tunesmith.training.predicting import predict
 from tunesmith.training.recorded import Recorded
@@ -30,15 +31,17 @@ FEW: Final = 1000  # training examples below which a validation split alone deci
 
 
 def fold_of(targets: np.ndarray, groups: np.ndarray, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
-    """The fold of each example, [N] from 0 on: classes evenly dealt, a group never in two.
+    """The fold of each example, [N] from 0 on: classes (or tenths of numbers) evenly dealt, no group in two.
 
-    targets: [N]. groups: [N], equal where examples belong together: a patient, or equal bytes. There are
-    fewer folds where there are fewer groups, or fewer examples of every class.
+    targets: classes [N], or numbers [N, K]. groups: [N], equal where examples belong together:
+    a patient, or equal bytes. There are fewer folds where there are fewer groups, or fewer examples of every
+    class.
     Raises BadData where nothing can be held back: one group only, or folds that leave one class to learn.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     names, codes = np.unique(groups, return_inverse=True)
+    numbers, targets = are_numbers(targets), strata(targets)
     count = min(folds, len(names), int(np.bincount(targets).max()))
     if count < 2:
         raise BadData(
@@ -51,7 +54,7 @@ def fold_of(targets: np.ndarray, groups: np.ndarray, *, folds: int = FOLDS, seed
         dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         for fold, (_, held) in enumerate(dealt.split(np.zeros(len(targets)), targets, codes)):
             found[held] = fold
-    for fold in np.unique(found):
+    for fold in () if numbers else np.unique(found):
         if len(np.unique(targets[found != fold])) < 2:
             raise BadData(
                 f"fold {fold + 1} of {count} would leave one class to learn from: the groups hold a class "
@@ -68,17 +71,17 @@ def groups_of(data: Data, examples: Examples) -> np.ndarray:
 
 
 def ridge_answers(
-    features: np.ndarray, targets: np.ndarray, folds: np.ndarray, classes: int
+    features: np.ndarray, targets: np.ndarray, folds: np.ndarray, outputs: int
 ) -> list[np.ndarray]:
-    """Probabilities [K] of each example by a ridge head of the other folds: no forward pass, no steps.
+    """Probabilities or numbers [K] of each example by a ridge head of the other folds, without any step.
 
     features: [N, D], as stored. The penalty is chosen within those other folds, by leave-one-out.
     """
-    found: list[np.ndarray] = [np.zeros(classes)] * len(targets)
+    found: list[np.ndarray] = [np.zeros(outputs)] * len(targets)
     for fold in np.unique(folds):
         held = folds == fold
-        head = ridge(features[~held].astype(np.float64), targets[~held], classes)
-        for row, answer in zip(np.flatnonzero(held), head.probabilities(features[held]), strict=True):
+        head = ridge(features[~held].astype(np.float64), targets[~held], outputs)
+        for row, answer in zip(np.flatnonzero(held), head.answers(features[held]), strict=True):
             found[row] = answer
     return found
 

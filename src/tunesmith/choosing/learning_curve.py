@@ -45,17 +45,17 @@ def sizes(count: int) -> tuple[int, ...]:
 
 def learning_curve(
     known: NDArray[Any],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     asked: NDArray[Any],
     score: Callable[[Answers], float],
-    classes: int,
+    outputs: int,
     *,
     seed: int,
 ) -> Curve:
     """Ridge heads on more and more of the features, each scored on the same test examples.
 
-    known: [N, D] with targets [N]. asked: [n, D]. score: of answers for `asked`, more is better.
-    Examples are drawn with each class at its share.
+    known: [N, D] with targets: classes [N], or numbers [N, outputs]. asked: [n, D]. score: of answers for
+    `asked`, more is better. Examples are drawn with each class, or tenth of the numbers, at its share.
     """
     tried = sizes(len(known))
     values, answers = [], []
@@ -63,7 +63,7 @@ def learning_curve(
         draws = range(DRAWS if size <= FEW and size < len(known) else 1)
         for draw in draws:
             rows = sampled(targets, size, seed=seed + draw)
-            own = ridge(known[rows].astype(float), targets[rows], classes).probabilities(asked.astype(float))
+            own = ridge(known[rows].astype(float), targets[rows], outputs).answers(asked.astype(float))
             answers.append(own)
         values.append(float(np.mean([score(own) for own in answers[-len(draws) :]])))
     return Curve(tried, tuple(values), answers[-2], answers[-1])

@@ -15,7 +15,7 @@ from tunesmith.errors import BadData, BadPlan
 from tunesmith.networks.network import Network
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
-from tunesmith.training.heads import LAMBDAS, decomposed, left_out
+from tunesmith.training.heads import LAMBDAS, are_numbers, decomposed, encoded, left_out
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.sampling import drawn
 from tunesmith.training.solving import linear_head, probe_head
@@ -30,8 +30,9 @@ class StageEvidence:
     """What is known of a stage, or of the head, before training.
 
     parameters, macs: of the part itself; macs for one example.
-    probe, error: accuracy of a ridge head on what the stage hands on, pooled, by exact leave-one-out, and
-        its standard error; None where nothing pooled is handed on, and for the head.
+    probe, error: accuracy (of numbers R², the explained share) of a ridge head on what the stage hands on,
+        pooled, by exact leave-one-out, and its standard error; None where nothing pooled is handed
+        on, and for the head.
     weight, gradient: norms of its weights, and of the loss's gradient by them with a solved head.
     seconds: of an epoch over the training split in which this part and all behind it train, what precedes
         them being stored; measured on a pilot, without validation.
@@ -71,7 +72,7 @@ def evidence(
     """A row per stage, input first, and one for the head.
 
     recorded: holds pooled features of the network; what is missing of the probed rows is computed.
-    examples, targets: of the training split, targets class indices [N].
+    examples, targets: of the training split, targets classes [N] or numbers [N, K].
     groups: [N], what belongs together; a probe is then asked about groups that it has not seen, in five
         folds, instead of leaving one example out.
     Raises BadData for features that are not finite.
@@ -123,26 +124,27 @@ def probed_rows(count: int, seed: int) -> np.ndarray:
 
 
 def probed(
-    features: np.ndarray, targets: np.ndarray, classes: int, *, folds: np.ndarray | None = None
+    features: np.ndarray, targets: np.ndarray, outputs: int, *, folds: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Accuracy of a ridge head that has not seen the example it answers, and its standard error.
+    """Accuracy (or R²) of a ridge head that has not seen the example it answers, and its standard error.
 
-    features: [N, D]. targets: [N]. The penalty has the least squared error, each example left out in turn
-    in closed form (Allen 1974; compare `training.heads.ridge`).
+    features: [N, D]. targets: classes [N], or numbers [N, K]. The penalty has the least squared
+    error, each example left out in turn in closed form (Allen 1974; compare `training.heads.ridge`).
     folds: [N], to answer each fold by a head of the others instead.
     """
     if folds is not None:
-        return _accuracy(np.stack(ridge_answers(features, targets, folds, classes)), targets)
+        return _judged(np.stack(ridge_answers(features, targets, folds, outputs)), targets)
     N = len(features)
     X = features.astype(np.float64)
     spread = X.std(0)
     scale = np.where(spread > 1e-4 * max(float(spread.max()), 1e-30), spread, np.inf)
-    shares = np.bincount(targets, minlength=classes) / N
-    Y = np.eye(classes)[targets] - shares
+    Y = encoded(targets, outputs)
+    shares = Y.mean(0)
+    Y = Y - shares
     Z, values, _ = decomposed((X - X.mean(0)) / scale)
     answers = [left_out(Z, values, Y, N * penalty) for penalty in LAMBDAS]
     best = min(answers, key=lambda answer: float(((Y - answer) ** 2).mean()))
-    return _accuracy(best + shares, targets)
+    return _judged(best + shares, targets)
 
 
 def steepest_block(found: Sequence[StageEvidence]) -> list[int]:
@@ -163,17 +165,23 @@ def steepest_block(found: Sequence[StageEvidence]) -> list[int]:
     return list(range(start, start + width))
 
 
-def said(found: Sequence[StageEvidence], largest: float) -> list[str]:
+def said(found: Sequence[StageEvidence], largest: float | None, *, solver: str = "lbfgs") -> list[str]:
     """What the evidence says, in a sentence or two.
 
-    largest: share of the largest class, which is right without looking.
+    largest: share of the largest class, which is right without looking; None where the answers are numbers.
+    solver: of a head to begin with.
     """
     stages = [row for row in found[:-1] if row.probe is not None]
     told = []
     if stages:
         best, last = max(stages, key=lambda row: row.probe or 0.0), stages[-1]
         score, error, at_last = best.probe or 0.0, best.error or 0.0, last.probe or 0.0
-        if score <= largest + 2 * error:
+        if largest is None and score <= 2 * error:
+            told.append(
+                f"No stage's frozen features say more of the numbers than their mean does (R² {score:.3f}): "
+                f"stages have to train (--strategy auto)."
+            )
+        elif largest is not None and score <= largest + 2 * error:
             told.append(
                 f"No stage's frozen features tell the classes apart better than naming the largest one "
                 f"({score:.3f} against {largest:.3f}): stages have to train (--strategy auto)."
@@ -181,7 +189,7 @@ def said(found: Sequence[StageEvidence], largest: float) -> list[str]:
         elif at_last >= score - error:
             told.append(
                 f"What the last stage hands on answers as well as any ({at_last:.3f}, the best {score:.3f} ± "
-                f"{error:.3f}): begin with a head on it (--strategy linear_probe --solver lbfgs)."
+                f"{error:.3f}): begin with a head on it (--strategy linear_probe --solver {solver})."
             )
         else:
             after = len(found) - 2 - [row.stage for row in found].index(best.stage)
@@ -222,6 +230,13 @@ def _rows(
     ]
 
 
-def _accuracy(answers: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+def _judged(answers: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Accuracy, or R² over all columns together, and the standard error."""
+    if are_numbers(targets):
+        left = ((answers - targets) ** 2).sum(1)
+        all_ = ((targets - targets.mean(0)) ** 2).sum(1)
+        share = float(left.sum() / max(float(all_.sum()), 1e-300))
+        error = float(np.std(left - share * all_)) / max(float(all_.mean()), 1e-300)
+        return 1 - share, error / math.sqrt(len(targets))
     right = float((answers.argmax(1) == targets).mean())
     return right, math.sqrt(right * (1 - right) / len(targets))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 TRAIN, VALID, TEST = range(3)
+MOST: Final = 10  # strata of numbers
+LEAST: Final = 20  # examples of one
 WORDS: Final = {"valid": "validation", "test": "test"}
 
 
@@ -83,6 +85,25 @@ def complete(
             drawn = _grouped(labels[pool], groups[pool], counts, random)
         splits[pool] = drawn
     return splits
+
+
+def strata(targets: NDArray[Any]) -> Ints:
+    """What every split and every sample takes its share of, [N] from 0 on: the classes, or tenths of numbers.
+
+    targets: classes, int [N], which come back as they are; or numbers, float [N] or [N, K], whose first
+    column is cut into tenths of equal size; into fewer where a tenth had fewer than 20 examples.
+
+    >>> strata(np.array([2, 0])).tolist(), np.bincount(strata(np.arange(60.0))).tolist()
+    ([2, 0], [20, 20, 20])
+    """
+    if targets.ndim == 1 and targets.dtype.kind != "f":
+        return targets.astype(np.int64)
+    first = targets if targets.ndim == 1 else targets[:, 0]
+    N = len(first)
+    parts = min(max(N // LEAST, 1), MOST)
+    rank = np.empty(N, np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(N)
+    return rank * parts // max(N, 1)
 
 
 def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:

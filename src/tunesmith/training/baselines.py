@@ -1,4 +1,7 @@
-"""What answers without pretraining: words and colours with logistic regression, and random features."""
+"""What answers without pretraining: words and colours with a linear head, and random features.
+
+Targets are classes, int [N], answered by probabilities, or numbers, float [N, K], answered by numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.store import Store
 from tunesmith.store.keys import shelf_key
 from tunesmith.training.examples import Examples, decoder
-from tunesmith.training.heads import ridge
+from tunesmith.training.heads import are_numbers, ridge
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.solving import probe_head
 
@@ -23,20 +26,23 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 Ints = NDArray[np.int64]
+Targets = NDArray[Any]
 Answers = list[NDArray[np.float64]]
 
 UNSPACED: Final = 0.3  # of a text's letters; above it, words are not told apart by spaces
 TERMS: Final = 50_000  # of a TF-IDF, the most frequent
 STRENGTH: Final = {"words": 10.0, "looks": 1.0}  # C of logistic regression, on unit rows and unit spreads
 STEPS: Final = 300  # of L-BFGS
+PENALTIES: Final = tuple(10.0**e for e in range(-2, 4))  # of ridge regression on words and looks
+FOLDS: Final = 5  # that choose between them
 TOGETHER: Final = 64  # images that lie in memory at a time
 CELLS, BINS, LEVELS = 2, 8, 4  # gradients: 2 x 2 places of 8 directions; colours: 4 levels a channel
 LOOKS: Final = LEVELS**3 + CELLS * CELLS * BINS
 SMALL: Final = 2000  # rows up to which features are solved in memory, by the smaller of N and D
 
 
-def tf_idf(texts: Sequence[str], targets: Ints, asked: Sequence[str], classes: int) -> Answers:
-    """Answers of logistic regression on TF-IDF, [classes] for each text asked.
+def tf_idf(texts: Sequence[str], targets: Targets, asked: Sequence[str], outputs: int) -> Answers:
+    """Answers of logistic (or, of numbers, ridge) regression on TF-IDF, [outputs] for each text asked.
 
     Words and pairs of words; where words are not told apart by spaces (Chinese, Japanese, Thai), one to
     three characters. Raises ValueError where the texts hold no word at all.
@@ -48,7 +54,7 @@ def tf_idf(texts: Sequence[str], targets: Ints, asked: Sequence[str], classes: i
         form = {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
     vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=TERMS, **form)
     known = vectorizer.fit_transform(texts)
-    return _logistic(known, targets, vectorizer.transform(asked), classes, STRENGTH["words"])
+    return _linear(known, targets, vectorizer.transform(asked), outputs, STRENGTH["words"])
 
 
 def unspaced(texts: Sequence[str], *, most: int = 1000) -> float:
@@ -120,20 +126,22 @@ def looks_of(
     return out
 
 
-def by_looks(known: NDArray[np.float32], targets: Ints, asked: NDArray[np.float32], classes: int) -> Answers:
-    """Answers of logistic regression on `looks`, [classes] for each row asked."""
+def by_looks(
+    known: NDArray[np.float32], targets: Targets, asked: NDArray[np.float32], outputs: int
+) -> Answers:
+    """Answers of logistic (or, of numbers, ridge) regression on `looks`, [outputs] for each row asked."""
     mean, spread = known.mean(0), known.std(0)
     spread = np.where(spread > 1e-6, spread, np.inf)  # a colour that is nowhere says nothing
-    return _logistic((known - mean) / spread, targets, (asked - mean) / spread, classes, STRENGTH["looks"])
+    return _linear((known - mean) / spread, targets, (asked - mean) / spread, outputs, STRENGTH["looks"])
 
 
 def by_features(
     recorded: Recorded,
-    train: tuple[Examples, Ints, Ints],
+    train: tuple[Examples, Targets, Ints],
     asked: tuple[Examples, Ints],
-    classes: int,
+    outputs: int,
 ) -> Answers:
-    """Answers of a ridge head on what a network says of some examples, [classes] for each row asked.
+    """Answers of a ridge head on what a network says of some examples, [outputs] for each row asked.
 
     train: examples, the targets of all of them, and the rows that are learned from. asked: examples, rows.
     Raises ValueError where a feature is not finite: random weights may let activations overflow.
@@ -143,21 +151,23 @@ def by_features(
         if recorded.missing(own, some):
             recorded.fill(own, some)
     if len(rows) > SMALL:
-        solved = probe_head(recorded, examples, targets, classes, rows=rows)
-        return list(solved.probabilities(recorded.pooled(*asked)))
+        solved = probe_head(recorded, examples, targets, outputs, rows=rows)
+        return list(solved.answers(recorded.pooled(*asked)))
     known, new = recorded.pooled(examples, rows).astype(float), recorded.pooled(*asked).astype(float)
     if not (np.isfinite(known).all() and np.isfinite(new).all()):
         raise ValueError("its features overflow")
-    return ridge(known, targets[rows], classes).probabilities(new)
+    return ridge(known, targets[rows], outputs).answers(new)
 
 
-def _logistic(
+def _linear(
     known: NDArray[Any] | csr_matrix,
-    targets: Ints,
+    targets: Targets,
     asked: NDArray[Any] | csr_matrix,
-    classes: int,
+    outputs: int,
     strength: float,
 ) -> Answers:
+    if are_numbers(targets):
+        return _ridge(known, targets, asked)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -167,6 +177,24 @@ def _logistic(
     with warnings.catch_warnings():  # a baseline need not be solved to the last digit
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(known, targets)
-    chances = np.zeros((asked.shape[0], classes))
+    chances = np.zeros((asked.shape[0], outputs))
     chances[:, model.classes_] = model.predict_proba(asked)
     return list(chances)
+
+
+def _ridge(known: NDArray[Any] | csr_matrix, targets: Targets, asked: NDArray[Any] | csr_matrix) -> Answers:
+    """Ridge regression with the penalty of least error in five folds; the baseline of numbers."""
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, KFold
+
+    folds = min(FOLDS, len(targets))
+    if folds < 2:
+        raise ValueError("it needs two training examples")
+    search = GridSearchCV(
+        Ridge(solver="lsqr", tol=1e-6),
+        {"alpha": PENALTIES},
+        scoring="neg_mean_squared_error",
+        cv=KFold(folds, shuffle=True, random_state=0),
+    )
+    search.fit(known, targets)
+    return list(np.asarray(search.predict(asked)).reshape(asked.shape[0], -1))

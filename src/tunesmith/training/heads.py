@@ -1,4 +1,7 @@
-"""Linear heads solved in closed form: the baseline that every fine-tuned network has to beat."""
+"""Linear heads solved in closed form: the baseline that every fine-tuned network has to beat.
+
+Targets are classes, int [N], or numbers, float [N, K]: what they are made of says which.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +14,32 @@ LAMBDAS = tuple(10.0**e for e in np.arange(-4, 5.01, 0.5))  # per example, on st
 
 @dataclass(frozen=True)
 class Ridge:
-    """A linear classifier on standardised features.
+    """A linear head on standardised features.
 
-    mean, scale: [D]. weights: [D, K]. bias: [K]. sharpness: what the scores are multiplied by before
-    a softmax makes them probabilities. penalty: the one whose leave-one-out error is least.
+    mean, scale: [D]. weights: [D, K]. bias: [K]. sharpness: what the scores of classes are multiplied by
+    before a softmax makes them probabilities; None for numbers. penalty: the one whose leave-one-out error is
+    least.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    sharpness: float
+    sharpness: float | None
     penalty: float
 
-    def probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Features [N, D] to probabilities [K] per example."""
+    def answers(self, features: np.ndarray) -> list[np.ndarray]:
+        """Features [N, D] to probabilities, or to numbers, [K] per example."""
         scores = ((features - self.mean) / self.scale) @ self.weights + self.bias
-        return list(_softmax(scores * self.sharpness))
+        return list(scores if self.sharpness is None else _softmax(scores * self.sharpness))
 
 
-def ridge(features: np.ndarray, targets: np.ndarray, classes: int) -> Ridge:
-    """Least squares on one-hot targets with the penalty of least exact leave-one-out error.
+def ridge(features: np.ndarray, targets: np.ndarray, outputs: int) -> Ridge:
+    """Least squares on one-hot classes, or on numbers, with the penalty of least exact leave-one-out error.
 
-    features: float [N, D]. targets: int [N]. One eigendecomposition serves every penalty: the
-    leave-one-out residual is r / (1 - h), h the leverage (Allen 1974, PRESS; Rifkin & Lippert 2007).
+    features: float [N, D]. targets: int [N] below `outputs`, or float [N, outputs]. One
+    eigendecomposition serves every penalty: the leave-one-out residual is r / (1 - h), h the leverage (Allen
+    1974, PRESS; Rifkin & Lippert 2007).
     Works for D above N as for N above D.
     """
     N = len(features)
@@ -42,7 +47,7 @@ def ridge(features: np.ndarray, targets: np.ndarray, classes: int) -> Ridge:
     spread = features.std(0)
     scale = np.where(spread > 1e-4 * max(float(spread.max()), 1e-30), spread, np.inf)
     X = (features - mean) / scale
-    Y = np.eye(classes)[targets]
+    Y = encoded(targets, outputs)
     bias = Y.mean(0)
     Y = Y - bias
     Z, values, V = decomposed(X)
@@ -55,7 +60,22 @@ def ridge(features: np.ndarray, targets: np.ndarray, classes: int) -> Ridge:
     assert best is not None
     _, penalty, loo = best
     weights = V @ ((Z.T @ Y) / (values + penalty)[:, None])
-    return Ridge(mean, scale, weights, bias, _sharpness(loo + bias, targets), penalty / N)
+    sharpness = None if are_numbers(targets) else _sharpness(loo + bias, targets)
+    return Ridge(mean, scale, weights, bias, sharpness, penalty / N)
+
+
+def are_numbers(targets: np.ndarray) -> bool:
+    """Whether targets are numbers, float [N, K], and not classes, int [N]."""
+    return targets.ndim == 2
+
+
+def encoded(targets: np.ndarray, outputs: int) -> np.ndarray:
+    """What a linear head is fitted to, float64 [N, K]: classes as rows of 0 and one 1, numbers as they are.
+
+    >>> encoded(np.array([1, 0]), 2).tolist(), encoded(np.array([[0.5], [2.0]]), 1).tolist()
+    ([[0.0, 1.0], [1.0, 0.0]], [[0.5], [2.0]])
+    """
+    return targets.astype(np.float64) if are_numbers(targets) else np.eye(outputs)[targets]
 
 
 def decomposed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

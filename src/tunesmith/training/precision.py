@@ -10,11 +10,12 @@ from tunesmith.errors import EngineFailed
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
 from tunesmith.training.examples import Examples
-from tunesmith.training.heads import ridge
+from tunesmith.training.heads import are_numbers, ridge
 from tunesmith.training.recorded import Recorded
 
 ASKED: Final = 500  # examples whose answers are compared, at least
 EQUAL: Final = 0.99  # of them must stay the same
+SAME: Final = 0.01  # of the spread of numbers, by which equal ones may differ
 
 
 def precision_that_agrees(
@@ -53,16 +54,26 @@ def _features(recorded: Recorded, examples: Examples, rows: np.ndarray) -> np.nd
 def equal_answers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) -> float:
     """The share of equal answers of a ridge probe that learned from the other half, on exact features.
 
-    exact, coarse: two versions of the same features, [N, D]. targets: int [N].
+    exact, coarse: two versions of the same features, [N, D]. targets: classes [N], or numbers [N, K], whose
+    answers are equal where they differ by a hundredth of the targets' spread at most.
     """
+    if are_numbers(targets):
+        return _equal_numbers(exact, coarse, targets)
     classes = int(targets.max()) + 1
     equal = np.zeros(len(targets), bool)
     half = np.arange(len(targets)) % 2 == 0
     for asked in (half, ~half):
         probe = ridge(exact[~asked].astype(np.float64), targets[~asked], classes)
-        a, b = (
-            np.stack(probe.probabilities(part[asked].astype(np.float64))).argmax(1)
-            for part in (exact, coarse)
-        )
+        a, b = (np.stack(probe.answers(part[asked].astype(np.float64))).argmax(1) for part in (exact, coarse))
         equal[asked] = a == b
+    return float(equal.mean())
+
+
+def _equal_numbers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) -> float:
+    equal = np.zeros(len(targets), bool)
+    half = np.arange(len(targets)) % 2 == 0
+    for asked in (half, ~half):
+        probe = ridge(exact[~asked].astype(np.float64), targets[~asked], targets.shape[1])
+        a, b = (np.stack(probe.answers(part[asked].astype(np.float64))) for part in (exact, coarse))
+        equal[asked] = (np.abs(a - b) <= SAME * targets.std(0)).all(1)
     return float(equal.mean())

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.errors import BadData, BadOption
-from tunesmith.training.heads import LAMBDAS
+from tunesmith.training.heads import LAMBDAS, are_numbers
 
 # Each call goes once over the data, and over the same data each time, in blocks of any size:
-# features float [n, D], targets int [n], and the weight of each example, float [n], or None for 1.
+# features float [n, D], targets int [n] (classes) or float [n, K] (numbers), and the weight of each example,
+# float [n], or None for 1.
 Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 Blocks = Callable[[], Iterable[Block]]
 
@@ -24,12 +25,12 @@ _FACTORS = np.geomspace(0.5, 64, 43)
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear head on raw features: logits = features @ weights + bias, ready for an nn.Linear.
+    """A linear head on raw features: features @ weights + bias are logits or numbers, ready for an nn.Linear.
 
     weights: float64 [D, K]. bias: float64 [K]. penalty: per example, on standardised features.
     iterations: of the solver; 0 for a closed form. converged: False if the solver stopped before its
     tolerance. loss: what was minimised (`logistic`), or the log-loss of the leave-one-out answers
-    (`least_squares`).
+    (`least_squares`), of numbers their mean squared error. numbers: whether that is what it gives.
     """
 
     weights: np.ndarray
@@ -38,11 +39,12 @@ class Linear:
     iterations: int
     converged: bool
     loss: float
+    numbers: bool = False
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Features [n, D] to probabilities [n, K]."""
-        logits: np.ndarray = features.astype(np.float64) @ self.weights + self.bias
-        return np.exp(_log_softmax(logits))  # type: ignore[no-any-return]
+    def answers(self, features: np.ndarray) -> np.ndarray:
+        """Features [n, D] to probabilities, or to numbers, [n, K]."""
+        scores: np.ndarray = features.astype(np.float64) @ self.weights + self.bias
+        return scores if self.numbers else np.exp(_log_softmax(scores))
 
 
 def logistic(
@@ -106,12 +108,12 @@ def best_penalty(
     return best[1]
 
 
-def least_squares(blocks: Blocks, classes: int, *, penalties: Sequence[float] = LAMBDAS) -> Linear:
+def least_squares(blocks: Blocks, outputs: int, *, penalties: Sequence[float] = LAMBDAS) -> Linear:
     """The head of `heads.ridge`, from sums over the data: D² numbers in memory instead of N · D.
 
     The penalty has the least exact leave-one-out error, weighted by the examples' weights; an example
     is left out with all its weight (Allen 1974, PRESS; with weight w its leverage is w times as large).
-    Four passes: mean and spread; the Gram matrix; the leave-one-out errors of all penalties; the
+    Passes: mean and spread; the Gram matrix; the leave-one-out errors of all penalties; of classes the
     factor that makes the scores of the best one probabilities.
 
     penalties: per unit of weight, on standardised features.
@@ -120,7 +122,7 @@ def least_squares(blocks: Blocks, classes: int, *, penalties: Sequence[float] = 
     """
     if not penalties or not all(_positive(penalty) for penalty in penalties):
         raise BadOption(f"penalties must be numbers above 0; found {list(penalties)}.")
-    data = _standardised(blocks, classes)
+    data = _standardised(blocks, outputs)
     return _solved(data, _decomposed(data), penalties)
 
 
@@ -139,7 +141,10 @@ def log_loss(blocks: Blocks, head: Linear) -> float:
 
 @dataclass(frozen=True)
 class _Data:
-    """Blocks, what standardises them, the share of each class, and the rows and total weight seen."""
+    """Blocks, what standardises them, the mean of each output, and the rows and total weight seen.
+
+    shares: [K], of each class, or the mean of each number.
+    """
 
     blocks: Blocks
     mean: np.ndarray
@@ -163,6 +168,8 @@ class _Data:
             )
 
     def centered(self, targets: np.ndarray) -> np.ndarray:
+        if are_numbers(targets):
+            return targets - self.shares  # type: ignore[no-any-return]
         Y = np.tile(-self.shares, (len(targets), 1))
         Y[np.arange(len(targets)), targets] += 1
         return Y
@@ -196,7 +203,7 @@ def _standardised(blocks: Blocks, classes: int) -> _Data:
         weight = float(w.sum())
         if weight == 0:
             continue
-        shares += np.bincount(targets, weights=w, minlength=classes)
+        shares += w @ targets if are_numbers(targets) else np.bincount(targets, w, minlength=classes)
         own = w @ X / weight
         X -= own
         if total == 0:
@@ -235,12 +242,17 @@ def _solved(data: _Data, gram: _Gram, penalties: Sequence[float]) -> Linear:
         answers: np.ndarray = Y - (Y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
         return answers
 
-    errors = np.zeros(len(penalties))
+    errors, numbers = np.zeros(len(penalties)), False
     for X, targets, w in data.pieces():
+        numbers = are_numbers(targets)
         Z, Y = X @ gram.vectors, data.centered(targets)
         for i, strength in enumerate(strengths):
             errors[i] += float(w @ ((Y - left_out(Z, Y, w, strength)) ** 2).sum(1))
     best = int(np.argmin(errors))
+    W = gram.vectors @ (gram.cross / (gram.values + strengths[best])[:, None])
+    if numbers:
+        loss = float(errors[best] / data.total / len(data.shares))
+        return Linear(*data.raw(W, data.shares), float(penalties[best]), 0, True, loss, numbers=True)
     losses = np.zeros(len(_FACTORS))
     for X, targets, w in data.pieces():
         scores = left_out(X @ gram.vectors, data.centered(targets), w, strengths[best]) + data.shares
@@ -248,7 +260,6 @@ def _solved(data: _Data, gram: _Gram, penalties: Sequence[float]) -> Linear:
             own = np.exp(_log_softmax(scores * factor)[np.arange(len(targets)), targets])
             losses[i] -= float(w @ np.log(np.clip(own, 1e-12, 1)))
     sharpest = int(np.argmin(losses))
-    W = gram.vectors @ (gram.cross / (gram.values + strengths[best])[:, None])
     weights, bias = data.raw(W * _FACTORS[sharpest], data.shares * _FACTORS[sharpest])
     return Linear(weights, bias, float(penalties[best]), 0, True, float(losses[sharpest] / data.total))
 
@@ -298,7 +309,7 @@ def _descended(
 
 
 def _pieces(blocks: Blocks, classes: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Checked pieces of at most _ROWS examples: float64 copies [n, D], int [n], float64 [n]."""
+    """Checked pieces of at most _ROWS examples: float64 copies [n, D], targets as given, float64 [n]."""
     for features, targets, weights in blocks():
         for begin in range(0, len(features), _ROWS):
             rows = slice(begin, begin + _ROWS)
@@ -316,7 +327,10 @@ def _check(features: np.ndarray, targets: np.ndarray, w: np.ndarray, classes: in
             f"a block needs features [n, D] and as many targets and weights; found features of shape "
             f"{X.shape}, {len(targets)} targets and {len(w)} weights."
         )
-    if targets.min() < 0 or targets.max() >= classes:
+    if are_numbers(targets):
+        if targets.shape[1] != classes or not np.isfinite(targets).all():
+            raise BadData(f"targets must be {classes} finite numbers an example; found {targets.shape[1]}.")
+    elif targets.min() < 0 or targets.max() >= classes:
         raise BadData(
             f"targets must lie in 0..{classes - 1}; found {targets.min()} to {targets.max()}: "
             f"is the number of classes right?"

@@ -16,6 +16,7 @@ from tunesmith.networks.network import Network
 from tunesmith.store.keys import record_key
 from tunesmith.training import solvers
 from tunesmith.training.examples import Examples
+from tunesmith.training.heads import are_numbers
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.solvers import Block, Linear, best_penalty, least_squares
 
@@ -51,12 +52,16 @@ def solve_head(
 ) -> Linear:
     """Solve the head and put the solution into it; memory does not grow with the examples.
 
-    train: examples, class indices [N], weights [N] or None. valid: what chooses the penalty.
+    train: examples, targets (classes [N] or numbers [N, K]), weights [N] or None. valid: what chooses the
+    penalty.
     solver: "ridge", penalty by exact leave-one-out; "lbfgs", logistic regression, penalty by log-loss on
     the validation split.
+    Raises BadPlan where "lbfgs" is to solve for numbers.
     """
     head = linear_head(network)
     examples, targets, weights = train
+    if solver == "lbfgs" and are_numbers(targets):
+        raise BadPlan("solver 'lbfgs' is logistic regression, and the answers are numbers; use 'ridge'.")
 
     def blocks() -> Iterator[Block]:
         return blocks_of(recorded, examples, targets, weights)
@@ -73,31 +78,35 @@ def solve_head(
 
 
 def probe_head(
-    recorded: Recorded, examples: Examples, targets: np.ndarray, classes: int, *, rows: np.ndarray
+    recorded: Recorded, examples: Examples, targets: np.ndarray, outputs: int, *, rows: np.ndarray
 ) -> Linear:
     """`least_squares` on the pooled features of some rows, solved once: the store keeps the solution.
 
-    targets: class indices of all examples [N].
+    targets: of all examples: classes [N], or numbers [N, outputs].
     """
-    asked = record_key(b"".join(examples.keys[row] for row in rows), targets[rows].astype(np.int64).tobytes())
+    numbers = are_numbers(targets)
+    own = targets[rows].astype(np.float64 if numbers else np.int64)
+    asked = record_key(b"".join(examples.keys[row] for row in rows), own.tobytes())
     code = hashlib.sha256(inspect.getsource(solvers).encode()).hexdigest()
-    with recorded.solved(f"least squares, {classes} classes, by {code}") as shelf:
+    with recorded.solved(
+        f"least squares, {outputs} {'numbers' if numbers else 'classes'}, by {code}"
+    ) as shelf:
         if shelf.missing([asked])[0] or (kept := shelf.get(asked)) is None:
-            found = least_squares(lambda: blocks_of(recorded, examples, targets, rows=rows), classes)
+            found = least_squares(lambda: blocks_of(recorded, examples, targets, rows=rows), outputs)
             told = [found.penalty, found.loss]
             shelf.put([asked], [np.concatenate([found.weights.ravel(), found.bias, told])])
             shelf.commit()
             return found
-        numbers = np.frombuffer(kept, np.float64).copy()
-    both, (penalty, loss) = numbers[:-2].reshape(-1, classes), numbers[-2:]
-    return Linear(both[:-1], both[-1], float(penalty), 0, True, float(loss))
+        solution = np.frombuffer(kept, np.float64).copy()
+    both, (penalty, loss) = solution[:-2].reshape(-1, outputs), solution[-2:]
+    return Linear(both[:-1], both[-1], float(penalty), 0, True, float(loss), numbers)
 
 
 def answers_of(head: Linear, recorded: Recorded, examples: Examples) -> list[np.ndarray]:
-    """What a solved head says of every example: probabilities, float64 [K] each, in flat memory."""
+    """What a solved head says of every example: probabilities or numbers, float64 [K] each, in memory."""
     starts = range(0, len(examples), ROWS)
     rows = (np.arange(start, min(start + ROWS, len(examples))) for start in starts)
-    return [own for some in rows for own in head.probabilities(recorded.pooled(examples, some))]
+    return [own for some in rows for own in head.answers(recorded.pooled(examples, some))]
 
 
 def blocks_of(
