@@ -112,7 +112,7 @@ def test_a_column_that_is_not_there_is_answered_with_a_guess(refused: Refused, r
 def test_a_number_that_is_no_class_is_named_with_file_and_row(
     refused: Refused, table: Callable[..., Path]
 ) -> None:
-    said = refused("fit", table("text,label\none,1\ntwo,0\nthree,0.37\n"))
+    said = refused("fit", table("text,label\none,a\ntwo,b\nthree,0.37\n"))
     assert "table.csv" in said
     assert "4" in said
     assert "0.37" in said

@@ -30,7 +30,12 @@ class Score:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return self.told("")
+
+    def told(self, metric: str) -> str:
+        """In as many digits as the metric's unit calls for."""
+        value, low, high = (figure(own, metric) for own in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,16 @@ def groups_in(dataset: Any) -> list[str] | None:
         return None
     own = dataset["group"][:]
     return [f"row {row}" if group is None else f"group {group}" for row, group in enumerate(own)]
+
+
+def figure(value: float, metric: str, *, sign: bool = False) -> str:
+    """A value in as many digits as say something: three decimals, or four digits of what has a unit.
+
+    >>> figure(0.91, "accuracy"), figure(1234567.0, "rmse"), figure(0.000123, "mae/dose", sign=True)
+    ('0.910', '1.235e+06', '+0.000123')
+    """
+    digits = ".4g" if metric.partition("/")[0] in ("rmse", "mae") else ".3f"
+    return f"{value:{'+' if sign else ''}{digits}}"
 
 
 def draws(count: int, samples: int, seed: int, groups: Groups = None) -> Iterator[Any]:

@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith import markup
 from tunesmith.data.images import unreadable
+from tunesmith.data.numbers import numbers_in
 from tunesmith.data.read import read_items
+from tunesmith.data.rows import counted
 from tunesmith.data.stored import OTHER
 from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import Scores, evaluate
@@ -240,7 +242,7 @@ class Run:
         """
         _, task, labels = self.model
         asked = {"item": item, "columns": columns, "split": split}
-        dataset = self._read(items, left_out, takes=task.takes, others=True, **asked)
+        dataset = self._read(items, left_out, takes=task.takes, answers=task.answers, others=True, **asked)
         if left_out is not None and task.takes == "image":
             dataset = _readable(dataset, left_out)
         names = dataset["item"] if task.takes == "text" else dataset["id"]
@@ -249,7 +251,7 @@ class Run:
         except BadData as error:
             cure = "mend or remove it, or pass --skip-bad (skip_bad=True) to leave it out"
             raise BadData(f"{str(error).rstrip('.')}; {cure}.") from error
-        rows = task.table(answers, labels, full=probabilities)
+        rows = task.table(answers, labels, full=probabilities and task.answers == "classes")
         found = [{"item": name, **row} for name, row in zip(names, rows, strict=True)]
         for column in (name for name in dataset.column_names if name.startswith(OTHER)):
             name = column.removeprefix(OTHER)
@@ -274,17 +276,27 @@ class Run:
         Raises BadData for an example without a label, or with one that the run has not learned.
         """
         _, task, labels = self.model
-        dataset = self._read(data, takes=task.takes, item=item, target=target, columns=columns, split=split)
+        asked = {"item": item, "target": target, "columns": columns, "split": split}
+        dataset = self._read(data, takes=task.takes, answers=task.answers, **asked)
         for where, label in zip(dataset["id"], dataset["label"], strict=True):
             if label is None:
-                raise BadData(f"{where} has no label, and without labels nothing can be scored; use predict.")
-            if label not in labels.names:
-                raise BadData(
-                    f"{where} has the label {label!r}, which {self.folder.name} has not learned"
-                    f"{did_you_mean(label, labels.names) or ';'} it knows {', '.join(labels.names[:20])}."
-                )
+                what = "label" if task.answers == "classes" else f"number for {' and '.join(labels.names)}"
+                raise BadData(f"{where} has no {what}, and without it nothing can be scored; use predict.")
+            self._refuse_unknown(where, label, task, labels)
         answers = self._answers(dataset, batch, device)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
+
+    def _refuse_unknown(self, where: str, label: str, task: Task, labels: Labels) -> None:
+        if task.answers == "classes" and label not in labels.names:
+            raise BadData(
+                f"{where} has the label {label!r}, which {self.folder.name} has not learned"
+                f"{did_you_mean(label, labels.names) or ';'} it knows {', '.join(labels.names[:20])}."
+            )
+        if task.answers == "numbers" and numbers_in([label]).shape[1] != len(labels.names):
+            raise BadData(
+                f"{where} has {counted(numbers_in([label]).shape[1], 'number')}, and {self.folder.name} "
+                f"answers {' and '.join(labels.names)}; name these columns with --target."
+            )
 
     def report(
         self,
@@ -299,7 +311,7 @@ class Run:
 
         return tunesmith.report(self, out=out, lang=lang, open=open, data=data)
 
-    def _read(self, source: Any, left_out: list[Finding] | None = None, **options: Any) -> Any:
+    def _read(self, source: Any, left_out: list[Finding] | None = None, /, **options: Any) -> Any:
         """New items; in a table that has the columns that the run was begun with, those are read."""
         remembered = {name: self.asked.get(name) for name in ("item", "target")}
         named = any(options.get(name) for name in ("item", "target", "columns"))
@@ -366,7 +378,7 @@ def load_model(folder: Path, *, module: nn.Module | None = None) -> tuple[Networ
     described = _json(folder, NETWORK)
     try:
         want = Want(**{**described["want"], "labels": tuple(described["want"]["labels"])})
-        labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
+        labels = Labels.from_json(described["labels"])
         parts = [
             Stage(p["name"], tuple(p["modules"]), tuple(p["weights"]), p["macs"]) for p in described["parts"]
         ]

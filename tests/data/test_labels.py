@@ -31,7 +31,7 @@ def test_an_empty_cell_is_no_label(value: object) -> None:
 
 @pytest.mark.parametrize("value", [0.73, "0.73", "1e-3", np.float32(0.5)])
 def test_a_fraction_is_no_label(value: object) -> None:
-    with pytest.raises(BadData, match=r"a\.csv:2: the label is .*regression is not available yet"):
+    with pytest.raises(BadData, match=r"a\.csv:2: the label is .*, and classes are names or whole numbers"):
         label_of(value, "a.csv:2")
 
 

@@ -64,9 +64,14 @@ def test_images_that_are_not_there_are_counted(photos: Path) -> None:
         read(photos)
 
 
-def test_a_fraction_as_label_is_named(write: Write) -> None:
-    with pytest.raises(BadData, match=r"a\.csv:3: the label is 0\.73; regression"):
-        read(write("a.csv", "text,label\nx,1\ny,0.73\n"))
+def test_a_fraction_among_names_is_named(write: Write) -> None:
+    with pytest.raises(BadData, match=r"a\.csv:3: the label is 0\.73, and classes are names"):
+        read(write("a.csv", "text,label\nx,a\ny,0.73\n"))
+
+
+def test_fractions_are_refused_where_classes_are_asked_for(write: Write) -> None:
+    with pytest.raises(BadData, match=r"a\.csv:3: the label is 0\.73, and classes are names"):
+        read(write("a.csv", "text,label\nx,1\ny,0.73\n"), answers="classes")
 
 
 def test_one_class_is_an_error(write: Write) -> None:

@@ -18,6 +18,7 @@ from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.reports.advice import Facts, advise
 from tunesmith.reports.advice_words import ADVICE, MISSING
 from tunesmith.reports.content import Calibration
+from tunesmith.tasks.named import task
 from tunesmith.tasks.task import Labels
 from tunesmith.verbs.again import drew_test, fit_takes, read_from
 from tunesmith.verbs.carrying_out import plan_for
@@ -233,7 +234,7 @@ def troubled(kind: str, photos: Path, place: Path) -> list[Facts]:
     network = ts.load(
         str(asked["model"]), ts.Want("image-classification", 3, head=str(asked["head"]), image_size=32)
     )
-    plan = plan_for({**asked, "plan": None}, network, read, labels)
+    plan = plan_for({**asked, "plan": None}, network, read, labels, task("image-classification"))
     (place / "plan.json").write_text(plan.to_json())
     written = {k: v for k, v in asked.items() if k not in ("out", "dry_run")}
     (place / "asked.yaml").write_text(yaml.safe_dump(written))
@@ -241,7 +242,7 @@ def troubled(kind: str, photos: Path, place: Path) -> list[Facts]:
         replace(
             facts, run=shlex.quote(str(place)), data=read_from(asked), plan=plan,
             given=asked["plan"] is not None, asked=asked, drawn=drew_test(read),
-            works=fit_takes(asked, read, network, labels),
+            works=fit_takes(asked, read, network, labels, task("image-classification")),
         )
         for facts in TROUBLED.values()
     ]  # fmt: skip

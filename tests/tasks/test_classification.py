@@ -13,8 +13,6 @@ from torch import nn
 from tunesmith.data.data import Data
 from tunesmith.networks.network import Network, Stage
 from tunesmith.networks.preprocess import ImagePreprocess
-from tunesmith.tasks import TASKS
-from tunesmith.tasks.classification import Classification
 from tunesmith.tasks.image_classification import ImageClassification
 from tunesmith.tasks.task import Batch, Labels
 from tunesmith.tasks.text_classification import TextClassification
@@ -58,14 +56,6 @@ def batch(targets: list[int] | None, weights: list[float] | None = None, size: i
         None if weights is None else torch.tensor(weights),
         size,
     )
-
-
-@pytest.mark.parametrize("name", TASKS.names())
-def test_a_task_is_called_what_the_registry_calls_it(name: str) -> None:
-    task: Classification = TASKS.load(name)()
-    assert task.name == name
-    assert name.startswith(task.takes)
-    assert (task.metric, task.best) == ("accuracy", "max")
 
 
 def test_labels_are_those_of_the_training_split_sorted_with_counts() -> None:

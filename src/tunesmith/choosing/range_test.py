@@ -68,7 +68,7 @@ def range_test(
     Weights, buffers, gradients, layouts, modes and random state are afterwards what they were, so a
     training in whose midst the test is made ends with the same bits. The test itself depends on the plan's
     seed alone. It begins with the network as it stands; where all earlier phases train the head alone, a
-    linear head is solved first (logistic regression on stored features), because that is what they would do.
+    linear head is solved first (on stored features), because that is what they would do.
 
     training: says which network, data and plan. phase: index into the plan; None: the first that is trained
         in steps. Raises BadPlan for a phase whose head is solved: it has no rate. Raises Diverged where
@@ -159,10 +159,11 @@ def head_comes_first(plan: Plan, index: int) -> bool:
 
 def solved_first(training: Training, index: int) -> bool:
     """Solve the head, where earlier phases train nothing else and it can be solved; whether it was."""
-    if not head_comes_first(training.plan, index) or training.supply.recorded is None:
+    solver = training.task.solver
+    if not head_comes_first(training.plan, index) or training.supply.recorded is None or solver is None:
         return False
     try:
-        training.solve("lbfgs")
+        training.solve(solver)
     except BadPlan:  # a head of several layers
         return False
     return True

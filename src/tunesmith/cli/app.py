@@ -178,12 +178,18 @@ def _evaluate(*, json: bool = False, **options: Any) -> None:
     typer.echo(f"{scores.count:,} examples, with 95 % intervals")
     for name, score in scores.metrics.items():
         if "/" not in name:
-            typer.echo(f"  {words(name):<18} {score}")
-    classes = [name.partition("/")[2] for name in scores.metrics if name.startswith("recall/")]
-    width = max([5, *(len(c) for c in classes)])
-    typer.echo(f"\n{'class':<{width}}  {'precision':<22}{'recall':<22}F1")
-    for name in classes:
-        cells = "".join(f"{scores[f'{metric}/{name}']!s:<22}" for metric in ("precision", "recall", "f1"))
+            typer.echo(f"  {words(name):<18} {score.told(name)}")
+    parts = [name.partition("/") for name in scores.metrics if "/" in name]
+    kinds = list(dict.fromkeys(kind for kind, _, _ in parts))
+    if not kinds:
+        return
+    named = list(dict.fromkeys(name for _, _, name in parts))
+    what = "class" if "recall" in kinds else "column"
+    width = max(len(what), *(len(name) for name in named))
+    headings = "".join(f"{words(kind):<22}" for kind in kinds)
+    typer.echo(f"\n{what:<{width}}  {headings}".rstrip())
+    for name in named:
+        cells = "".join(f"{scores[f'{kind}/{name}'].told(kind):<22}" for kind in kinds)
         typer.echo(f"{name:<{width}}  {cells}".rstrip())
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from tunesmith.data.archives import DAMAGED
+from tunesmith.data.items import numbers_or_fault
 from tunesmith.data.labels import label_of
+from tunesmith.data.numbers import hold_numbers
 from tunesmith.data.rows import Asked, Found, Row, counted, refuse_columns, split_of
 from tunesmith.errors import BadData
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 ITEM_NAMES: Final = ("images", "image", "x", "texts", "text", "data", "inputs")
 LABEL_NAMES: Final = ("labels", "label", "y", "targets", "target")
+FIRST: Final = 1000  # labels that are looked at to see what they are
 LARGEST_ITEM: Final = 150_000_000  # bytes: 50 million pixels in colour
 LARGEST_WHOLE: Final = 256 * 2**20  # bytes of an array in column-major order, which is read at once
 BROKEN: Final = (*DAMAGED, TypeError, KeyError, AttributeError, MemoryError, SyntaxError, SystemError)
@@ -47,28 +50,44 @@ def found_in_npz(path: Path, asked: Asked, *, name: str = "") -> Found:
             raise BadData(f"{path.name} holds the array {items} but no labels for it.")
         _check_heads(path, heads, items, labels)
     texts = heads[pairs[0][1]][1].kind in "US"
+    answers = asked.answers or _answers(path, heads, pairs[0][2])
     used = [array for _, items, labels in pairs for array in (items, labels) if array]
     return Found(
         name or path.stem,
         "text" if texts else "image",
         f"{path.name} (arrays {', '.join(used)})",
-        lambda: _rows(path, pairs, texts),
+        lambda: _rows(path, pairs, texts, answers == "numbers", asked.labelled),
+        answers=answers,
+        targets=(pairs[0][2] or "number",) if answers == "numbers" else (),
     )
 
 
-def _rows(path: Path, pairs: list[tuple[str | None, str, str | None]], texts: bool) -> Iterator[Row]:
+def _answers(path: Path, heads: dict[str, Any], labels: str | None) -> str:
+    """What an array of labels holds; whole numbers are always classes here."""
+    if labels is None or heads[labels][1].kind != "f":
+        return "classes"
+    return "numbers" if hold_numbers([list(islice(_pieces(path, labels), FIRST))]) else "classes"
+
+
+def _rows(
+    path: Path, pairs: list[tuple[str | None, str, str | None]], texts: bool, numbers: bool, labelled: bool
+) -> Iterator[Row]:
     from tunesmith.data.pictures import png_of_array
 
     for split, items, labels in pairs:
-        answers = repeat(None) if labels is None else _pieces(path, labels)
-        for number, (value, answer) in enumerate(zip(_pieces(path, items), answers, strict=False)):
+        given = repeat(None) if labels is None else _pieces(path, labels)
+        for number, (value, answer) in enumerate(zip(_pieces(path, items), given, strict=False)):
             where = f"{path.name}:{items}[{number}]"
             if texts:
                 content = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
                 item: str | bytes = str(content)
             else:
                 item = png_of_array(value, where)
-            yield Row(where, where, item, label_of(answer, where), split)
+            if numbers and labels:
+                label, fault = numbers_or_fault([answer], [labels], where)
+                yield Row(where, where, item, label, split, fault=fault if labelled else None, lacks="number")
+            else:
+                yield Row(where, where, item, label_of(answer, where), split)
 
 
 def _pairs(names: list[str]) -> list[tuple[str | None, str, str | None]]:

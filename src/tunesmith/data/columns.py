@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from tunesmith.data.labels import missing
+from tunesmith.data.numbers import hold_numbers
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, some, split_of
 from tunesmith.data.tables import INDEX, Table, Values
 from tunesmith.errors import BadData
@@ -26,18 +27,27 @@ PATH_NAMES: Final = ("path", "image", "image_path", "file", "filename", "filepat
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are used, by name; None where there is none."""
+    """The columns that are used, by name; None where there is none.
+
+    targets: the column of labels, or those of numbers. answers: which of the two: "classes" or "numbers".
+    """
 
     takes: str
     item: str
-    target: str | None
+    targets: tuple[str, ...]
     split: str | None
     group: str | None
     weight: str | None
+    answers: str = "classes"
+
+    @property
+    def target(self) -> str | None:
+        """The targets as they are asked for."""
+        return ",".join(self.targets) or None
 
     def used(self) -> tuple[str, ...]:
         """The names, in the order item, label, split, group, weight."""
-        every = (self.item, self.target, self.split, self.group, self.weight)
+        every = (self.item, *self.targets, self.split, self.group, self.weight)
         return tuple(name for name in every if name is not None)
 
 
@@ -46,7 +56,8 @@ def choose(table: Table, asked: Asked) -> Columns:
 
     Raises BadData if a named column is not there, or if nothing can be guessed.
     """
-    for name in (asked.item, asked.target, asked.split, asked.group, asked.weight):
+    named = targets_in(table, asked)
+    for name in (asked.item, *named, asked.split, asked.group, asked.weight):
         if name is not None and name not in table.columns:
             guess = did_you_mean(name, table.columns)
             raise BadData(
@@ -56,21 +67,42 @@ def choose(table: Table, asked: Asked) -> Columns:
     if not head:
         raise BadData(f"{table.name} holds no rows; bring some examples.")
     split = asked.split or _split_column(table)
-    taken = {split, asked.group, asked.weight, asked.item, asked.target}
+    taken = {split, asked.group, asked.weight, asked.item, *named}
     free = [name for name in table.columns if name not in taken and not _numbers_rows(name, head, table)]
-    target = asked.target or _target(free, head, table, asked)
-    free = [name for name in free if name != target]
+    targets = named or _target(free, head, table, asked)
+    free = [name for name in free if name not in targets]
     item = asked.item or _item(free, head, table, asked)
     if item is None:
         raise _undecided(table, head, "item")
-    if target is None:
+    if not targets:
         others = [name for name in free if name != item]
-        if len(others) == 1 and _repeats(head, table.columns.index(others[0])):
-            target = others[0]
-    if target is None and asked.labelled:
+        if len(others) == 1 and _may_be_target(head, table.columns.index(others[0]), asked):
+            targets = (others[0],)
+    if not targets and asked.labelled:
         raise _undecided(table, head, "target")
     takes = _checked_kind(_cells(head, table.columns.index(item)), table, asked)
-    return Columns(takes, item, target, split, asked.group, asked.weight)
+    answers = asked.answers or _answers([_cells(head, table.columns.index(name)) for name in targets])
+    return Columns(takes, item, targets, split, asked.group, asked.weight, answers)
+
+
+def targets_in(table: Table, asked: Asked) -> tuple[str, ...]:
+    """The columns that were named as targets: one, or several with commas between."""
+    if asked.target is None:
+        return ()
+    if asked.target in table.columns or "," not in asked.target or asked.answers == "classes":
+        return (asked.target,)
+    return tuple(dict.fromkeys(name.strip() for name in asked.target.split(",") if name.strip()))
+
+
+def _answers(columns: list[list[Any]]) -> str:
+    return "numbers" if columns and hold_numbers(columns) else "classes"
+
+
+def _may_be_target(head: list[Values], index: int, asked: Asked) -> bool:
+    """Whether the only other column is that of the labels: its cells repeat, or are numbers."""
+    if asked.answers != "classes" and (asked.answers or hold_numbers([_cells(head, index)])):
+        return True
+    return _repeats(head, index)
 
 
 def kind_of(cells: Iterable[Any]) -> str:
@@ -112,13 +144,14 @@ def is_image_path(value: object) -> bool:
     return isinstance(value, str) and value[-5:].lower().endswith(IMAGE_ENDINGS)
 
 
-def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:
+def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> tuple[str, ...]:
     named = first_named(free, LABEL_NAMES)
-    if named is not None or asked.item is None:
-        return named
-    if len(free) == 1 and _repeats(head, table.columns.index(free[0])):
-        return free[0]
-    return None
+    if named is not None:
+        return (named,)
+    if asked.item is not None and len(free) == 1:
+        only = table.columns.index(free[0])
+        return (free[0],) if _may_be_target(head, only, asked) else ()
+    return ()
 
 
 def _item(free: list[str], head: list[Values], table: Table, asked: Asked) -> str | None:

@@ -23,7 +23,7 @@ from tunesmith.data.image_names import by_name
 from tunesmith.data.items import found_in
 from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
-from tunesmith.data.tables import open_table
+from tunesmith.data.tables import Table, open_table
 from tunesmith.errors import BadData
 
 
@@ -83,7 +83,8 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
 
     read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))
     others = parts[0].others if all(part.others == parts[0].others for part in parts) else ()
-    return Found(name, kinds[0], read_from, rows, notes, others)
+    answers, targets = next(((p.answers, p.targets) for p in parts if p.targets), (parts[0].answers, ()))
+    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets)
 
 
 def holds_tabs(path: Path) -> bool:
@@ -132,17 +133,21 @@ def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> 
             table = open_table(path, columns=asked.columns)
             if columns is None:
                 columns = choose(*by_name(table, asked))
-            elif columns.target not in table.columns and asked.labelled:
-                left_out.append(f"{path.name} (it has no column {columns.target!r})")
+            elif not set(columns.targets) <= set(table.columns) and asked.labelled:
+                left_out.append(f"{path.name} (it has no column {_lacking(columns, table)!r})")
                 continue
-            same = replace(asked, item=columns.item)
-            if columns.target in table.columns:
+            same = replace(asked, item=columns.item, answers=columns.answers)
+            if set(columns.targets) <= set(table.columns):
                 same = replace(same, target=columns.target)
             parts.append(found_in(table, same, name=name, split=split))
             files.append(path.name)
     said = [f"left out: {', '.join(left_out)}"] if left_out else []
     used = parts[0].read_from.partition(" (columns")[2]
     return replace(joined(parts, name, said), read_from=f"{some(files)} (columns{used}")
+
+
+def _lacking(columns: Columns, table: Table) -> str:
+    return next(name for name in columns.targets if name not in table.columns)
 
 
 def _kind(folder: Path, asked: Asked) -> str | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import numbers
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 from tunesmith.data.columns import Columns, choose
 from tunesmith.data.image_names import by_name
 from tunesmith.data.labels import group_of, label_of, missing, short, weight_of
+from tunesmith.data.numbers import number_of, written
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
 from tunesmith.errors import BadData
@@ -32,13 +33,16 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
     used = ", ".join(columns.used())
     names, named_by = _class_names(table, columns)
     unused = [c for c in table.columns if c != columns.item] if asked.others else []
+    places = [table.columns.index(name) for name in unused]
     return Found(
         name,
         columns.takes,
         f"{table.name} (columns {used})" if table.columns != ("item", "label") else table.name,
-        lambda: _rows(table, columns, split, names, [table.columns.index(name) for name in unused]),
+        lambda: _rows(table, columns, split, names, places, asked.labelled),
         [f"class names from {named_by}"] if names else [],
         tuple(unused),
+        columns.answers,
+        columns.targets if columns.answers == "numbers" else (),
     )
 
 
@@ -47,13 +51,13 @@ def _class_names(table: Table, columns: Columns) -> tuple[list[str], str]:
 
     Read only if every label of the first rows is such a number.
     """
-    if table.folder is None or columns.target is None:
+    if table.folder is None or len(columns.targets) != 1 or columns.answers == "numbers":
         return [], ""
     for file in CLASS_FILES:
         path = table.folder / file
         if path.is_file() and file != table.name:
             names = [line.strip() for line in text_in(path, file).splitlines() if line.strip()]
-            place = table.columns.index(columns.target)
+            place = table.columns.index(columns.targets[0])
             labels = {str(values[place]).strip() for values in table.head()}
             if all(_place(label) < len(names) for label in labels):
                 return names, file
@@ -66,27 +70,60 @@ def _place(label: str) -> int:
 
 
 def _rows(
-    table: Table, columns: Columns, split: str | None, names: list[str], others: list[int]
+    table: Table, columns: Columns, split: str | None, names: list[str], others: list[int], labelled: bool
 ) -> Iterator[Row]:
     item = table.columns.index(columns.item)
-    target, in_split, group, weight = (
+    in_split, group, weight = (
         None if name is None else table.columns.index(name)
-        for name in (columns.target, columns.split, columns.group, columns.weight)
+        for name in (columns.split, columns.group, columns.weight)
     )
+    label_in = _reader(columns, [table.columns.index(name) for name in columns.targets], names)
     to_item = _image if columns.takes == "image" else _text
     for where, values in table.rows():
         name, content, fault = to_item(values[item], table, where)
+        label, without = label_in(values, where)
         yield Row(
             name,
             where,
             content,
-            None if target is None else _named(label_of(values[target], where), names, where),
+            label,
             split if in_split is None else _split(values, in_split, columns, where),
             None if group is None else group_of(values[group], where),
             None if weight is None else weight_of(values[weight], where),
-            fault,
+            fault or (without if labelled else None),
             tuple(_as_text(values[place]) for place in others),
+            "item" if fault else "number",
         )
+
+
+def _reader(
+    columns: Columns, places: list[int], names: list[str]
+) -> Callable[[Values, str], tuple[str | None, str | None]]:
+    """What reads a row's label: the label, and why there is none where there should be numbers."""
+
+    def of_class(values: Values, where: str) -> tuple[str | None, str | None]:
+        return _named(label_of(values[places[0]], where), names, where), None
+
+    def of_numbers(values: Values, where: str) -> tuple[str | None, str | None]:
+        return numbers_or_fault([values[place] for place in places], columns.targets, where)
+
+    if not places:
+        return lambda _, __: (None, None)
+    return of_numbers if columns.answers == "numbers" else of_class
+
+
+def numbers_or_fault(
+    values: Sequence[Any], names: Sequence[str], where: str
+) -> tuple[str | None, str | None]:
+    """The label that some cells make as numbers, and None; or None, and what is wrong with one."""
+    found = []
+    for value, name in zip(values, names, strict=True):
+        number = number_of(value)
+        if isinstance(number, str):
+            place = f" (column {short(name)})" if name else ""
+            return None, f"{where}{place} has {number}."
+        found.append(number)
+    return written(found), None
 
 
 def _named(label: str | None, names: list[str], where: str) -> str | None:

@@ -19,7 +19,7 @@ def label_of(value: object, where: str) -> str | None:
 
     Whole numbers become their digits, spaces at the ends go.
 
-    Raises BadData for a fraction (regression), a list (several labels) or what is far too long for a
+    Raises BadData for a fraction, a list (several labels) or what is far too long for a
     name, naming `where`.
 
     >>> label_of(3, "a.csv:2"), label_of("1.0", "a.csv:2"), label_of(" ham ", "a.csv:2")
@@ -124,8 +124,8 @@ def _whole(number: float, written: str, where: str) -> str:
     if math.isfinite(number) and number.is_integer():
         return str(int(number))
     raise BadData(
-        f"{where}: the label is {written}; regression is not available yet: "
-        "labels are names or whole numbers."
+        f"{where}: the label is {written}, and classes are names or whole numbers; numbers are learned with "
+        "--task image-regression or text-regression."
     )
 
 

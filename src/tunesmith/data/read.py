@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.data import SPLITS, Data
-from tunesmith.data.rows import SPLIT_WORDS, Asked, split_of
+from tunesmith.data.items import numbers_or_fault
+from tunesmith.data.numbers import numbers_in
+from tunesmith.data.rows import SPLIT_WORDS, Asked, Row, split_of
 from tunesmith.data.sources import recognise
 from tunesmith.data.stored import Stored, store
 from tunesmith.errors import BadData, BadOption
@@ -25,6 +27,7 @@ def read(
     source: object,
     *,
     takes: str | None = None,
+    answers: str | None = None,
     item: str | None = None,
     target: str | None = None,
     split: str | None = None,
@@ -45,8 +48,12 @@ def read(
     datasets, and dicts from split name to any of these.
 
     takes: "image" or "text"; None finds out.
+    answers: "classes" or "numbers"; None finds out: labels are numbers where nine of ten are and one of them
+        a fraction, where several columns are named, and where whole numbers are too many and too far apart
+        to be classes.
     item, target, split, group, weight: names of columns. Items, labels and a column called
-        "split" are found when not named; groups and weights are used when named only.
+        "split" are found when not named; groups and weights are used when named only. target may name
+        several columns of numbers, with commas between.
     columns: names for the columns of a table without header, as a list or "label,text".
     valid_size, test_size: shares of the whole, for splits that are missing and made here:
         stratified by label, seeded, and with no group in two splits.
@@ -63,23 +70,27 @@ def read(
     from tunesmith.data.understood import described
 
     splitting.check_sizes(valid_size, test_size)
-    asked = _asked(takes, item, target, columns)
+    asked = _asked(takes, item, target, columns, answers)
     asked = replace(asked, split=split, group=group, weight=weight)
-    found = recognise(source, asked)
+    found = _as_asked(recognise(source, asked), answers)
     _check_takes(found, takes)
     stored = store(
         found, group=group is not None, weight=weight is not None, labelled=True, skip_bad=skip_bad
     )
     labels, given, groups = _codes(stored)
+    numbers = found.answers == "numbers"
     splits = splitting.complete(
         given,
-        labels,
+        splitting.strata(numbers_in(stored.labels.names)[labels]) if numbers else labels,
         groups,
         same=np.array(stored.same, dtype=np.int64),
         sizes=(valid_size, test_size),
         seed=_checked_seed(seed),
     )
-    splitting.check_classes(splits, labels, stored.labels.names)
+    if numbers:
+        splitting.check_numbers(splits)
+    else:
+        splitting.check_classes(splits, labels, stored.labels.names)
     splitting.check_filled(splits)
     if groups is not None and stored.groups is not None:
         splitting.check_groups(splits, groups, stored.groups.names)
@@ -94,6 +105,8 @@ def read(
         understood=described(found, labels, stored.labels.names, splits, how),
         fingerprint=hashlib.sha256(stored.content.encode() + splits.astype("uint8").tobytes()).hexdigest(),
         left_out=stored.left_out,
+        answers=found.answers,
+        targets=found.targets,
     )
 
 
@@ -101,6 +114,7 @@ def read_items(
     source: object,
     *,
     takes: str,
+    answers: str = "classes",
     item: str | None = None,
     target: str | None = None,
     columns: str | Sequence[str] | None = None,
@@ -116,6 +130,7 @@ def read_items(
     none.
 
     takes: "image" or "text".
+    answers: what labels are read as, "classes" or "numbers"; what is no number counts as no label.
     split: one split of a source that has splits, by any of its names ("val", "dev"); None is all.
     others: keep the columns of a table beside the item, as texts, under their names with "other "
         before them.
@@ -126,8 +141,8 @@ def read_items(
     wanted = None if split is None else split_of(split)
     if split is not None and wanted is None:
         raise BadOption(f"no split is called {split!r}; the words are {', '.join(SPLIT_WORDS)}.")
-    asked = replace(_asked(takes, item, target, columns), labelled=False, others=others)
-    found = recognise(source, asked)
+    asked = replace(_asked(takes, item, target, columns, answers), labelled=False, others=others)
+    found = _as_asked(recognise(source, asked), answers, labelled=False)
     _check_takes(found, takes)
     skip = left_out is not None
     stored = store(found, group=False, weight=False, labelled=False, skip_bad=skip, keep=False)
@@ -145,14 +160,36 @@ def read_items(
 
 
 def _asked(
-    takes: str | None, item: str | None, target: str | None, columns: str | Sequence[str] | None
+    takes: str | None,
+    item: str | None,
+    target: str | None,
+    columns: str | Sequence[str] | None,
+    answers: str | None,
 ) -> Asked:
     if takes not in (None, "image", "text"):
         raise BadOption(f"takes is 'image' or 'text'; found {takes!r}.")
+    if answers not in (None, "classes", "numbers"):
+        raise BadOption(f"answers is 'classes' or 'numbers'; found {answers!r}.")
     if isinstance(columns, str):
         columns = [name.strip() for name in re.split("[,;]", columns)]
     names = None if columns is None else tuple(columns)
-    return Asked(takes=takes, item=item, target=target, columns=names)
+    return Asked(takes=takes, answers=answers, item=item, target=target, columns=names)
+
+
+def _as_asked(found: Found, answers: str | None, *, labelled: bool = True) -> Found:
+    """The source with numbers as labels, where they were asked for and it has names (as class folders do)."""
+    if answers != "numbers" or found.answers == "numbers":
+        return found
+
+    def rows() -> Iterator[Row]:
+        for row in found.rows():
+            if row.label is None or row.fault:
+                yield row
+                continue
+            label, fault = numbers_or_fault([row.label], [""], row.where)
+            yield row._replace(label=label, fault=fault if labelled else None, lacks="number")
+
+    return replace(found, rows=rows, answers="numbers", targets=("number",))
 
 
 def _checked_seed(seed: int) -> int:

@@ -32,8 +32,9 @@ class Row(NamedTuple):
     item: a text; or an image, as an absolute path (str) or as encoded bytes.
     label: None where there is none.
     split: "train", "valid", "test", or None where the source does not say.
-    fault: why there is no item, in a whole sentence; None where there is one.
+    fault: why the row cannot be used, in a whole sentence; None where it can.
     others: the cells of `Found.others`.
+    lacks: what a fault leaves the row without: "item" or "number".
     """
 
     id: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     weight: float | None = None
     fault: str | None = None
     others: tuple[str | None, ...] = ()
+    lacks: str = "item"
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,11 @@ class Asked:
 
     labelled: whether every row must have a label (training) or may have one (predicting).
     others: whether a table's columns other than the item are kept beside the examples.
+    answers: "classes" or "numbers". target: with numbers one column, or several with commas between.
     """
 
     takes: str | None = None
+    answers: str | None = None
     item: str | None = None
     target: str | None = None
     split: str | None = None
@@ -76,6 +80,7 @@ class Found:
     rows: starts the stream; every call starts it anew.
     notes: what was left out or decided, in words; complete once the stream has run.
     others: names of the columns that are kept beside the examples.
+    answers: "classes" or "numbers". targets: the columns of numbers.
     """
 
     name: str
@@ -84,6 +89,8 @@ class Found:
     rows: Callable[[], Iterator[Row]]
     notes: list[str] = field(default_factory=list)
     others: tuple[str, ...] = ()
+    answers: str = "classes"
+    targets: tuple[str, ...] = ()
 
 
 def refuse_columns(asked: Asked, name: str) -> None:

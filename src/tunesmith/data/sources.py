@@ -116,6 +116,7 @@ def _by_split(source: Mapping[str, Any], asked: Asked, name: str) -> Found:
             others.append(str(key))
             continue
         found = recognise(part, asked, name=name, where=f"{key} row")
+        asked = replace(asked, answers=found.answers)  # all splits are read alike
         parts.append(_within(found, split, f"{key}/" if isinstance(part, str | PurePath) else ""))
     notes = [f"left out: {', '.join(others)}, no split of that name is known"] if others else []
     return joined(parts, name, notes)

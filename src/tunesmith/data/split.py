@@ -131,6 +131,17 @@ def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:
             )
 
 
+def check_numbers(splits: Ints) -> None:
+    """Raises BadData for a split with a single example: no share of its spread can be explained."""
+    for split in (TRAIN, VALID, TEST):
+        count = int((splits == split).sum())
+        if count < 2:
+            raise BadData(
+                f"{SPLITS[split]} holds {counted(count, 'example')}, and numbers need two or more in every "
+                "split; add examples, or make valid_size and test_size larger."
+            )
+
+
 def check_filled(splits: Ints) -> None:
     """Raises BadData if a split that was made here has no example."""
     empty = [SPLITS[split] for split in (VALID, TEST) if not (splits == split).any()]
@@ -160,8 +171,8 @@ def _check_enough(pool: int, counts: dict[int, int]) -> None:
     if drawn >= pool:
         words = " and ".join(f"{WORDS[SPLITS[s]]} {counts[s]:,}" for s in sorted(counts))
         raise BadData(
-            f"there are {counted(pool, 'example')} to draw from, too few for {words}; "
-            "add examples, or make valid_size and test_size smaller."
+            f"there {'is' if pool == 1 else 'are'} {counted(pool, 'example')} to draw from, too few for "
+            f"{words}; add examples, or make valid_size and test_size smaller."
         )
 
 

@@ -158,7 +158,7 @@ class _Faults:
     def size_of(self, row: Row, takes: str) -> int | None:
         """The bytes of the image file; None for what is not a file, NOWHERE if the item cannot be had."""
         if row.fault is not None:
-            return self._fault(row, row.fault)
+            return self._fault(row, row.fault, kind="absent" if row.lacks == "item" else "no_number")
         if len(row.item) > LONGEST_ITEM:
             return self._fault(row, f"{row.where} has {len(row.item):,} bytes, more than {LONGEST_ITEM:,}.")
         if row.label is None and self.labelled:
@@ -178,10 +178,10 @@ class _Faults:
         cure = "; paths in a table start from the folder that the table lies in"
         return self._fault(row, f"{row.where} names the image {row.id}, which is not there", cure)
 
-    def _fault(self, row: Row, what: str, cure: str = "") -> int:
+    def _fault(self, row: Row, what: str, cure: str = "", *, kind: str = "absent") -> int:
         what = what.rstrip(".")
         if self.skip_bad:
-            self.left_out.append(Finding("absent", row.id, shown(f"{what}.")))
+            self.left_out.append(Finding(kind, row.id, shown(f"{what}.")))
         if not self.faults:
             self.first = what, cure
         self.faults += 1

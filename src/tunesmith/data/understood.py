@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.data import SPLITS
+from tunesmith.data.numbers import numbers_in, told
 from tunesmith.data.rows import Found, counted
 from tunesmith.errors import shown
 
@@ -27,16 +28,16 @@ def described(
     labels, splits: [N], the class and the split (0, 1, 2) of each row.
     how: where the splits come from, in words.
     """
+    if found.answers == "numbers":
+        return _of_numbers(found, labels, names, splits, how)
     counts = np.bincount(labels, minlength=len(names))
     order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
     lines = [
         f"{shown(found.name)}: {counted(len(labels), found.takes)} in {counted(len(names), 'class')}, "
         f"read from {shown(found.read_from)}",
         f"classes: {_classes(order, counts, names)}",
+        _splits(splits, how),
     ]
-    sizes = np.bincount(splits, minlength=3)
-    parts = ", ".join(f"{name} {int(n):,}" for name, n in zip(SPLITS, sizes, strict=True))
-    lines.append(f"splits: {parts}, {how}")
     first, last = order[0], order[-1]
     if counts[first] > 1.5 * counts[last]:
         ratio = counts[first] / counts[last]
@@ -47,6 +48,29 @@ def described(
     if found.notes:
         lines.append(shown("; ".join(found.notes)))
     return tuple(lines)
+
+
+def _of_numbers(
+    found: Found, labels: NDArray[Any], names: Sequence[str], splits: NDArray[Any], how: str
+) -> tuple[str, ...]:
+    columns = ", ".join(_short(name) for name in found.targets)
+    each = f"{counted(len(found.targets), 'number')} each ({columns})"
+    lines = [
+        f"{shown(found.name)}: {counted(len(labels), found.takes)} with {each}, read from "
+        f"{shown(found.read_from)}",
+        f"numbers: {shown(told(found.targets, numbers_in(names)[labels]))}",
+        _splits(splits, how),
+        f"understood as numbers; --task {found.takes}-classification would take whole ones as classes",
+    ]
+    if found.notes:
+        lines.append(shown("; ".join(found.notes)))
+    return tuple(lines)
+
+
+def _splits(splits: NDArray[Any], how: str) -> str:
+    sizes = np.bincount(splits, minlength=3)
+    parts = ", ".join(f"{name} {int(n):,}" for name, n in zip(SPLITS, sizes, strict=True))
+    return f"splits: {parts}, {how}"
 
 
 def _classes(order: list[int], counts: NDArray[Any], names: Sequence[str]) -> str:

@@ -35,7 +35,8 @@ class Facts:
         None: from memory, or gone.
     counts: training examples of each label. given: the plan was given.
     asked: the run's options by name, time_limit in seconds. drawn: the test split was made by test_size.
-    works: tells whether a fit would take some options beside these.
+    works: tells whether a fit would take some options beside these. solver: of a head, as the task's is best
+        solved.
     """
 
     run: str
@@ -52,6 +53,7 @@ class Facts:
     scores: Mapping[str, Any]
     calibration: Calibration | None
     health: Health | None
+    solver: str = "lbfgs"
 
 
 def advise(facts: Facts) -> tuple[Advice, ...]:
@@ -117,7 +119,7 @@ def _worth(facts: Facts) -> Iterable[Advice]:
         yield Advice("worse_than_probe", {**told, "command": command})
     else:
         whole = {"parts": "all"} if facts.asked.get("parts", "all") != "all" else {}
-        command = _again(facts, {"strategy": "linear_probe", "solver": "lbfgs", **whole})
+        command = _again(facts, {"strategy": "linear_probe", "solver": facts.solver, **whole})
         yield Advice("no_better_than_probe", {**told, "command": command})
 
 

@@ -11,5 +11,7 @@ TASKS: Final = Registry(
     {
         "image-classification": "tunesmith.tasks.image_classification:ImageClassification",
         "text-classification": "tunesmith.tasks.text_classification:TextClassification",
+        "image-regression": "tunesmith.tasks.image_regression:ImageRegression",
+        "text-regression": "tunesmith.tasks.text_regression:TextRegression",
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.task import Batch, Labels
 
 if TYPE_CHECKING:
+    from tunesmith.plan import Settings
     from tunesmith.tasks.task import Outcomes
 
+IMBALANCED = 3.0  # above this ratio of largest to smallest class accuracy hides what happens to the small
 SMALLEST = 1e-12  # probabilities are not below it, so that a surprise stays finite
 
 
@@ -33,16 +35,20 @@ class Classification:
 
     name: str
     takes: str
+    kind: str
     model: str
     inspect: Callable[[Data], list[Finding]]
+    answers: str = "classes"
     metric: str = "accuracy"
     best: str = "max"
     unit: str = "example"
+    solver: str | None = "lbfgs"
+    valid_loss: str = "log_loss"
     label_smoothing: float = 0.0
 
     def read(self, source: Any, **options: Any) -> Data:
         """Labelled examples in three splits; options as `tunesmith.data.read.read` takes them."""
-        return read(source, takes=self.takes, **options)
+        return read(source, takes=self.takes, answers=self.answers, **options)
 
     def check(self, data: Data) -> list[Finding]:
         """Examples that cannot be learned from."""
@@ -53,9 +59,21 @@ class Classification:
         names, counts = np.unique(np.asarray(data.train["label"][:]), return_counts=True)
         return Labels(tuple(str(n) for n in names), tuple(int(c) for c in counts))
 
+    def deciding(self, labels: Labels) -> str:
+        """Accuracy; macro-F1 where it would hide what happens to the small classes."""
+        return "macro_f1" if labels.imbalance > IMBALANCED else self.metric
+
+    def configured(self, settings: Settings) -> Classification:
+        """With the label smoothing of the settings."""
+        return replace(self, label_smoothing=settings.label_smoothing)
+
+    def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:  # noqa: ARG002
+        """The labels as they are: probabilities say themselves how sure they are."""
+        return labels
+
     def want(self, labels: Labels, **options: Any) -> Want:
         """One output per class."""
-        return Want(kind=self.name, outputs=len(labels.names), labels=labels.names, **options)
+        return Want(kind=self.kind, outputs=len(labels.names), labels=labels.names, **options)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, class indices int64 [B] where there are labels, weights [B] where there are any."""

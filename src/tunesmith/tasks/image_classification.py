@@ -18,6 +18,7 @@ ImageClassification = partial(
     Classification,
     name="image-classification",
     takes="image",
+    kind="image-classification",
     model="timm/mobilenetv3_large_100",
     inspect=unreadable_images,
     unit="image",

@@ -1,4 +1,26 @@
-"""What every task is: the one form that the loop, the evaluation and the doors know."""
+"""What every task is: the one form that the loop, the evaluation and the doors know.
+
+Nobody else guesses what a task's answers are made of. What others need to know, a task says:
+
+- `answers`: what one example's answer is: one of K classes, K numbers, or "parts" (boxes, maps, tags,
+  texts). Of the first two `targets` make an array, int [N] or float [N, K], and all that is solved in
+  closed form works for both: probes, baselines, folds, learning curves, evidence per stage. A task of
+  parts has none of that, and a plan that solves its head is refused (`solver` None).
+- Between the network and `score` and `table` targets and predictions are in the network's terms:
+  probabilities and class indices, or numbers in spreads of the training split. `score` and `table` alone
+  are given the labels, and speak in the person's terms: names, units.
+- `Labels` are what the training split alone tells, saved with the model; what a task has no use for stays
+  empty.
+- An example's `label` in the data is a string: a name, or JSON of an answer that has parts.
+- `outcomes` are arrays with a row per unit, where an example may hold several units. Two pairs of names
+  have a meaning: "truth" and "guess" are class indices, and two answers may then be compared by how often
+  they are right; "target" and "answer" are numbers, compared by how far off they are. Anything else is
+  compared by its score.
+- `solver`, `valid_loss` and `deciding` are asked where a head is solved, an epoch is told and nobody
+  named a metric.
+- The name of a metric says its direction: less is better of loss, rmse and mae (`less_is_better`), more
+  of all others.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +37,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.activations import Activations
     from tunesmith.networks.network import Network, Want
     from tunesmith.networks.preprocess import Preprocess
+    from tunesmith.plan import Settings
 
     Outcomes = Mapping[str, np.ndarray]
     Inputs = Tensor | Mapping[str, Tensor] | Activations
@@ -24,17 +47,33 @@ if TYPE_CHECKING:
 class Labels:
     """What a task learned from the training split alone, and saves with the model.
 
-    names: the classes, in the order of the network's outputs.
-    counts: training examples of each.
+    names: the classes, or the columns of numbers, in the order of the network's outputs.
+    counts: training examples of each class; empty where there are no classes.
+    means, spreads: of each column of numbers, in the person's unit; empty where there are none.
+    widths: half of the interval around an answer, of each column, in the person's unit; empty where it is not
+        known.
     """
 
-    names: tuple[str, ...]
-    counts: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    means: tuple[float, ...] = ()
+    spreads: tuple[float, ...] = ()
+    widths: tuple[float, ...] = ()
 
     @property
     def imbalance(self) -> float:
-        """How many times the largest class is larger than the smallest."""
-        return max(self.counts) / max(min(self.counts), 1)
+        """How many times the largest class is larger than the smallest; 1 without classes."""
+        return max(self.counts) / max(min(self.counts), 1) if self.counts else 1.0
+
+    @property
+    def largest(self) -> float | None:
+        """The share of the largest class; None without classes."""
+        return max(self.counts) / sum(self.counts) if self.counts else None
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> Labels:
+        """The labels that a run keeps."""
+        return Labels(**{name: tuple(values) for name, values in told.items()})
 
 
 @dataclass(frozen=True)
@@ -42,7 +81,7 @@ class Batch:
     """Examples ready for a network.
 
     inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name, or stored activations.
-    targets: [B], what the task compares with; None when there is nothing to compare with.
+    targets: [B] or [B, K], what the task compares with; None when there is nothing to compare with.
     weights: [B], how much each example counts; mean 1 over the training split.
     """
 
@@ -108,16 +147,22 @@ def less_is_better(metric: str) -> bool:
 class Task(Protocol):
     """Read, learn, predict and score one kind of data.
 
-    takes: "image" or "text". metric: what validation decides by; best: "max" or "min". unit: what a
-    paired comparison pairs. model: the network that serves where none is named.
+    takes: "image" or "text". kind: under which networks that serve are listed. model: the one that serves
+    where none is named. answers: "classes", "numbers" or "parts". metric: what validation usually decides by;
+    best: "max" or "min". unit: what a paired comparison pairs. solver: of a linear head to convergence, None
+    where none can be solved. valid_loss: the metric that training lowers.
     """
 
     name: str
     takes: str
+    kind: str
+    model: str
+    answers: str
     metric: str
     best: str
     unit: str
-    model: str
+    solver: str | None
+    valid_loss: str
 
     def read(self, source: Any, **options: Any) -> Data:
         """The person's data in three splits."""
@@ -127,6 +172,15 @@ class Task(Protocol):
 
     def labels(self, data: Data) -> Labels:
         """What the training split alone tells of the answers."""
+
+    def deciding(self, labels: Labels) -> str:
+        """The metric that validation decides by, where nobody names one."""
+
+    def configured(self, settings: Settings) -> Task:
+        """The task with what a plan's settings say of its loss. Raises BadOption for what it has not."""
+
+    def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:
+        """The labels with what the kept network's answers on validation add."""
 
     def want(self, labels: Labels, **options: Any) -> Want:
         """What the network must give."""
@@ -138,10 +192,10 @@ class Task(Protocol):
         """A scalar: the mean over the batch's examples, each times its weight."""
 
     def predict(self, network: Network, batch: Batch) -> list[Any]:
-        """One prediction per example."""
+        """One prediction per example, in the network's terms."""
 
     def targets(self, dataset: Any, labels: Labels) -> list[Any]:
-        """The true answers of a split, in its order."""
+        """The true answers of a split, in its order, in the network's terms."""
 
     def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
         """What scoring needs of each unit: arrays of equal length, one row per unit."""
@@ -155,4 +209,4 @@ class Task(Protocol):
     def table(
         self, predictions: Sequence[Any], labels: Labels, *, full: bool = False
     ) -> list[dict[str, Any]]:
-        """Predictions as rows for a person: label, probability, and all of them if `full`."""
+        """Predictions as rows for a person; all that a file should hold of them if `full`."""

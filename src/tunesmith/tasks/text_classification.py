@@ -18,6 +18,7 @@ TextClassification = partial(
     Classification,
     name="text-classification",
     takes="text",
+    kind="text-classification",
     model="hf/sentence-transformers/all-MiniLM-L6-v2",
     inspect=empty_texts,
     unit="text",

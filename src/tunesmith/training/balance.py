@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.errors import BadData
+from tunesmith.errors import BadData, BadOption
 from tunesmith.tasks.task import Labels
 
 
@@ -17,7 +17,11 @@ def class_weights(labels: Labels) -> np.ndarray:
 
     >>> class_weights(Labels(("cat", "dog"), (30, 10))).tolist()
     [0.6666666666666666, 2.0]
+
+    Raises BadOption for labels without classes.
     """
+    if not labels.counts:
+        raise BadOption("balance makes classes count alike, and there are no classes here; leave it out.")
     counts = np.asarray(labels.counts, dtype=float)
     return counts.sum() / (len(counts) * counts)  # type: ignore[no-any-return]
 

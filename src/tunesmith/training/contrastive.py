@@ -27,8 +27,13 @@ GROUP = 3  # an example, one of its class, one of another
 ROUNDS = 4  # of an epoch, in each of which every example meets two others: five epochs are SetFit's 20
 
 
-def check_pairs(network: Network) -> None:
-    """Raise BadPlan unless a network can learn from pairs: texts, and one linear layer on what is pooled."""
+def check_pairs(network: Network, task: Task) -> None:
+    """Raise BadPlan unless a network can learn from pairs: texts, classes, a linear head."""
+    if task.answers != "classes":
+        raise BadPlan(
+            f"learning from pairs (strategy contrastive) needs classes, and {task.name} has none; use lp_ft, "
+            f"or linear_probe for few examples."
+        )
     if network.preprocess.takes != "text":
         raise BadPlan(
             f"learning from pairs (strategy contrastive) is for texts, and {network.origin} takes "

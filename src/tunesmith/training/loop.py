@@ -36,7 +36,7 @@ from tunesmith.training.remedies import NOTHING_MORE, as_it_begins, refuse_runaw
 from tunesmith.training.replaying import Replaying
 from tunesmith.training.shortened import first_token_block
 from tunesmith.training.solvers import Linear
-from tunesmith.training.solving import Pooled, linear_head, solve_head
+from tunesmith.training.solving import Pooled, check_solvers, solve_head
 from tunesmith.training.state import TAKEN, Snapshot, random_tensors, random_values, restore_random
 from tunesmith.training.stepping import Stepper
 from tunesmith.training.supervisor import LOOKED_AT, Start, unreached
@@ -101,9 +101,8 @@ class Training:
             replaying=replaying,
         )
         if any(phase.loss == "contrastive" for phase in plan.phases):
-            contrastive.check_pairs(network)
-        if any(phase.solver for phase in plan.phases):
-            linear_head(network)
+            contrastive.check_pairs(network, task)
+        check_solvers(network, task, plan)
         self.progress = Progress() if snapshot is None else copy.deepcopy(snapshot.progress)
         self.kept = Kept(network, plan, self.progress)
         self.validation = Validation(

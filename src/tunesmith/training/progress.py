@@ -65,16 +65,16 @@ class Progress:
             self.first_loss = self.smooth_loss = loss
         self.smooth_loss = 0.9 * self.smooth_loss + 0.1 * loss
 
-    def end_epoch(self, phase: str, scores: Mapping[str, float], lr: float) -> dict[str, Any]:
-        """One more epoch is done, with these scores; its row of the history."""
+    def end_epoch(self, phase: str, scores: Mapping[str, float], loss: str, lr: float) -> dict[str, Any]:
+        """One more epoch is done, with these scores; its row. loss: the name of one of them."""
         self.epoch += 1
         row = {
             "phase": phase,
             "epoch": self.epoch,
             "steps": self.steps,
             "train_loss": self.loss_sum / max(self.loss_count, 1),
-            "valid_loss": scores.get("log_loss"),
-            **{n: value for n, value in scores.items() if "/" not in n and n != "log_loss"},
+            "valid_loss": scores.get(loss),
+            **{n: value for n, value in scores.items() if "/" not in n and n != loss},
             "lr": lr,
             "seconds": round(self.elapsed, 3),
         }

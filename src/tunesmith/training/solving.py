@@ -13,7 +13,9 @@ from torch import nn
 
 from tunesmith.errors import BadPlan
 from tunesmith.networks.network import Network
+from tunesmith.plan import Plan
 from tunesmith.store.keys import record_key
+from tunesmith.tasks.task import Task
 from tunesmith.training import solvers
 from tunesmith.training.examples import Examples
 from tunesmith.training.heads import are_numbers
@@ -43,6 +45,17 @@ def linear_head(network: Network) -> nn.Linear:
     return layers[0]
 
 
+def check_solvers(network: Network, task: Task, plan: Plan) -> None:
+    """Raise BadPlan where a phase is to solve what cannot be solved so."""
+    solvers_ = {phase.solver for phase in plan.phases if phase.solver}
+    if solvers_ and task.solver is None:
+        raise BadPlan(f"a head for {task.name} cannot be solved in closed form; leave the solver out.")
+    if "lbfgs" in solvers_ and task.answers == "numbers":
+        raise BadPlan("solver 'lbfgs' is logistic regression, and the answers are numbers; use 'ridge'.")
+    if solvers_:
+        linear_head(network)
+
+
 def solve_head(
     network: Network,
     recorded: Pooled,
@@ -56,12 +69,9 @@ def solve_head(
     penalty.
     solver: "ridge", penalty by exact leave-one-out; "lbfgs", logistic regression, penalty by log-loss on
     the validation split.
-    Raises BadPlan where "lbfgs" is to solve for numbers.
     """
     head = linear_head(network)
     examples, targets, weights = train
-    if solver == "lbfgs" and are_numbers(targets):
-        raise BadPlan("solver 'lbfgs' is logistic regression, and the answers are numbers; use 'ridge'.")
 
     def blocks() -> Iterator[Block]:
         return blocks_of(recorded, examples, targets, weights)

@@ -27,6 +27,7 @@ JUDGED_ON: Final = 20  # validation examples, at least
 ERRORS: Final = 2.0  # standard errors that an accuracy must lie above the largest class's share
 LEARNED: Final = 0.98  # of the loss that class shares alone give: a training below it has learned something
 COLLAPSED: Final = 0.9  # the same, where one class holds most examples and rightly gets most answers
+FLAT: Final = 0.01  # of the spread of the true numbers, below which that of the answers is none
 MOST: Final = 0.8  # share of the largest class above which that is so
 
 
@@ -58,7 +59,7 @@ class Start:
 class Remedied:
     """Something went wrong in a phase, and what was done about it.
 
-    trouble: "diverged", "dead", "one class" or "no gradient". found, remedy: in words.
+    trouble: "diverged", "dead", "one class", "one number" or "no gradient". found, remedy: in words.
     """
 
     phase: str
@@ -141,14 +142,69 @@ def class_weight(
 
 
 def beats_chance(outcomes: Mapping[str, np.ndarray]) -> bool:
-    """Whether answers are better than always naming the largest class, by two standard errors.
+    """Whether answers are better than always naming the largest class, or the mean, by two standard errors.
 
-    outcomes: of a task; True for one that has no classes, where nobody can say.
+    outcomes: of a task; True for one that has neither classes nor numbers, where nobody can say.
     """
+    if {"target", "answer"} <= outcomes.keys():
+        return _beats_mean(outcomes["target"], outcomes["answer"])
     if not {"truth", "guess"} <= outcomes.keys():
         return True
     truth, guess = outcomes["truth"], outcomes["guess"]
     return float((truth == guess).mean()) > _bar(truth)
+
+
+def found_wrong(
+    outcomes: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    labels: Labels,
+    weights: np.ndarray | None,
+    shares: np.ndarray | None,
+    smoothing: float,
+    train_loss: float,
+) -> tuple[str, str] | None:
+    """What is wrong with the answers of a network that had time to learn, if anything: a word, a sentence.
+
+    outcomes: of validation. targets: of training; classes [N] or numbers [N, K]. weights, shares: how much
+    each training example counts, and how often it is drawn, [N]; None: all the same. smoothing: of class
+    labels.
+    """
+    if "guess" in outcomes:
+        counts = class_weight(targets, labels, weights, shares)
+        return trouble(outcomes["truth"], outcomes["guess"], train_loss, ignorant_loss(counts, smoothing))
+    each = np.ones(len(targets)) if weights is None else weights
+    each = each if shares is None else each * shares
+    mean = each @ targets / each.sum()
+    ignorant = float((each @ (targets - mean) ** 2 / each.sum()).mean())
+    return trouble_of_numbers(outcomes["target"], outcomes["answer"], train_loss, ignorant)
+
+
+def trouble_of_numbers(
+    target: np.ndarray, answer: np.ndarray, train_loss: float, ignorant: float
+) -> tuple[str, str] | None:
+    """What is wrong with answers that are numbers, as `trouble` says it of classes.
+
+    target, answer: of the validation examples [N, K], in spreads. ignorant: the loss of answering the mean.
+    "one number": every example gets nearly the same answer. "dead": no better than the mean, by two standard
+    errors. In both cases the training loss must say so too.
+    """
+    N = len(target)
+    if N < JUDGED_ON or train_loss <= LEARNED * ignorant or not np.ptp(target, axis=0).all():
+        return None
+    told = f"training loss {train_loss:.3g}, {ignorant:.3g} by the mean alone"
+    if (answer.std(0) < FLAT * target.std(0)).all():
+        return "one number", f"all {N:,} validation examples get nearly the same answer ({told})"
+    if not _beats_mean(target, answer):
+        return "dead", (
+            f"nothing is learned: answers to {N:,} validation examples are no better than the mean ({told})"
+        )
+    return None
+
+
+def _beats_mean(target: np.ndarray, answer: np.ndarray) -> bool:
+    """Whether squared errors are below those of the training mean, 0 here, by two standard errors."""
+    gains = (target**2 - (answer - target) ** 2).mean(1)
+    return float(gains.mean()) > ERRORS * float(gains.std()) / float(np.sqrt(len(gains)))
 
 
 def trouble(

@@ -24,7 +24,6 @@ from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.supervisor import class_weight
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,8 @@ class Supply:
         return self.feed("valid", index).batch(rows, self.task, self.labels)
 
     def targets(self, split: str) -> np.ndarray:
-        """Class indices of a split's examples, [N]."""
+        """The targets of a split's examples: classes [N], or numbers [N, K]."""
         return np.asarray(self.task.targets(self.data.splits[split], self.labels))
-
-    def class_weight(self) -> np.ndarray:
-        """How much each class counts in training, [K]."""
-        return class_weight(self.targets("train"), self.labels, self.weights, self.shares)
 
     def _maker(self, index: int, epoch: int) -> Callable[[np.ndarray], Batch]:
         """What makes a training batch of one epoch of a phase out of its rows, without a random number."""

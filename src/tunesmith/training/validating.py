@@ -19,7 +19,7 @@ from tunesmith.training.predicting import predict
 from tunesmith.training.progress import Progress
 from tunesmith.training.remedies import diverged
 from tunesmith.training.rungs import Rung, judged
-from tunesmith.training.supervisor import JUDGED_FROM, beats_chance, ignorant_loss, trouble
+from tunesmith.training.supervisor import JUDGED_FROM, beats_chance, found_wrong
 from tunesmith.training.supply import Supply
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class Validation:
         """
         progress = self.progress
         scores = self.task.score(outcomes, self.supply.labels)
-        loss = scores.get("log_loss", 0.0)
+        loss = scores.get(self.task.valid_loss, 0.0)
         if not math.isfinite(loss):
             raise diverged(f"the validation loss became {loss}", phase, progress)
-        row = progress.end_epoch(phase.name, scores, lr)
+        row = progress.end_epoch(phase.name, scores, self.task.valid_loss, lr)
         progress.learned = progress.learned or beats_chance(outcomes)
         progress.trouble = None
         if progress.phase_steps >= max(JUDGED_FROM, steps / 2, settings.warmup * steps):
@@ -95,10 +95,11 @@ class Validation:
     def _trouble(self, phase: Phase, outcomes: Outcomes, train_loss: float) -> list[str] | None:
         """What is wrong with the network, in the last phase: the others prepare it."""
         last = self.progress.phase == len(self.supply.plan.phases) - 1
-        if phase.solver or not last or not {"truth", "guess"} <= outcomes.keys():
+        if phase.solver or not last or self.task.answers not in ("classes", "numbers"):
             return None
-        ignorant = ignorant_loss(self.supply.class_weight(), getattr(self.task, "label_smoothing", 0.0))
-        found = trouble(outcomes["truth"], outcomes["guess"], train_loss, ignorant)
+        supply = self.supply
+        counts, smoothing = (supply.weights, supply.shares), supply.plan.settings.label_smoothing
+        found = found_wrong(outcomes, supply.targets("train"), supply.labels, *counts, smoothing, train_loss)
         return None if found is None else list(found)
 
 

@@ -11,7 +11,7 @@ from tunesmith.data.data import Data
 from tunesmith.errors import TunesmithError
 from tunesmith.networks.network import Network
 from tunesmith.runs import Run
-from tunesmith.tasks.task import Labels
+from tunesmith.tasks.task import Labels, Task
 from tunesmith.verbs.options import IN_MEMORY
 
 READING: Final = (
@@ -43,7 +43,7 @@ def read_from(asked: Mapping[str, Any]) -> str | None:
 
 
 def fit_takes(
-    asked: Mapping[str, Any], data: Data | None, network: Network | None, labels: Labels
+    asked: Mapping[str, Any], data: Data | None, network: Network | None, labels: Labels, task: Task
 ) -> Callable[[Mapping[str, Any]], bool]:
     """Tells whether fit would take options beside the run's own; not where that cannot be found out."""
     from tunesmith.training.solving import linear_head
@@ -54,7 +54,7 @@ def fit_takes(
         if data is None or network is None:
             return False
         try:
-            plan = plan_for({**DEFAULTS, **asked, **options, "plan": None}, network, data, labels)
+            plan = plan_for({**DEFAULTS, **asked, **options, "plan": None}, network, data, labels, task)
             if any(phase.solver for phase in plan.phases):
                 linear_head(network)
         except TunesmithError:

@@ -29,6 +29,7 @@ from tunesmith.verdicts.keeping import PROBE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+REGRESSION: Final = {"classes": "logistic", "numbers": "ridge"}
 KINDS: Final = ("auto", "all", "none")
 LOOKED_AT: Final = 1_000  # training images whose colours are counted, unless all are asked for
 
@@ -60,7 +61,7 @@ def check_baselines(asked: Any) -> None:
 def baselines_of(started: Started, say: Reporter) -> Baselines:
     """Everything that the run asks to be compared with."""
     task, data, labels = started.task, started.data, started.labels
-    targets = np.asarray(task.targets(data.train, labels), dtype=np.int64)
+    targets = np.asarray(task.targets(data.train, labels))
     name, _ = task.trivial(labels, 0)
     answers: dict[str, dict[str, list[Any]]] = {
         name: {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
@@ -109,7 +110,7 @@ def short(model: str) -> str:
 
 
 def _probe(
-    started: Started, targets: NDArray[np.int64], answers: dict[str, dict[str, list[Any]]], say: Reporter
+    started: Started, targets: NDArray[Any], answers: dict[str, dict[str, list[Any]]], say: Reporter
 ) -> Linear:
     recorded, examples, rows = started.recorded, started.examples, probed_rows(started)
     with say.work("baseline: linear probe on frozen features", len(rows)):
@@ -118,14 +119,14 @@ def _probe(
     return head
 
 
-def _simple(started: Started, targets: NDArray[np.int64], say: Reporter) -> tuple[str, list[Any] | str]:
-    """Words or colours with logistic regression: its name, and its answers or why there are none."""
+def _simple(started: Started, targets: NDArray[Any], say: Reporter) -> tuple[str, list[Any] | str]:
+    """Words or colours with logistic or ridge regression: its name, and its answers or why there are none."""
     train, test = started.examples["train"], started.examples["test"]
     K, seed, all_ = len(started.labels.names), started.asked["seed"], started.asked["baselines"] == "all"
     try:
         if started.task.takes == "text":
             rows = sampled(targets, KNOWN, seed=seed)
-            with say.work("baseline: TF-IDF and logistic regression", len(rows)):
+            with say.work(f"baseline: TF-IDF and {REGRESSION[started.task.answers]} regression", len(rows)):
                 known = list(started.data.train[rows.tolist()]["item"])
                 return "TF-IDF", tf_idf(known, targets[rows], list(started.data.test["item"][:]), K)
         if not isinstance(train.preprocess, ImagePreprocess):
@@ -139,7 +140,7 @@ def _simple(started: Started, targets: NDArray[np.int64], say: Reporter) -> tupl
         return ("TF-IDF" if started.task.takes == "text" else "colour histogram"), f"{reason}."
 
 
-def _other(started: Started, model: str, targets: NDArray[np.int64], say: Reporter) -> list[Any]:
+def _other(started: Started, model: str, targets: NDArray[Any], say: Reporter) -> list[Any]:
     """The linear probe of another network, on the test split; features that are stored are read."""
     want = replace(started.want, head="linear", dropout=0.0)
     network = load_network(model, want)

@@ -23,7 +23,7 @@ from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.reports.moved import Pretrained
 from tunesmith.runs import Run
 from tunesmith.seals import write_sealed
-from tunesmith.tasks.task import Labels
+from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.events import EpochEnd, Halved, Step
@@ -62,7 +62,6 @@ SETTLED = (  # of the plan's settings
     "seed",
 )
 RANKING = "ranking.json"  # of the networks that a fit chose from, in a run's folder
-IMBALANCED = 3.0  # above this ratio of largest to smallest class accuracy hides what happens to the small
 
 
 def begin(
@@ -95,7 +94,7 @@ def begin(
         asked, ranking = with_best(asked, data, task, store, known, say)
     spent = time.monotonic() - started
     labels, want, network = wanted_network(asked, task, data, say)
-    plan = plan_for(asked, network, data, labels)
+    plan = plan_for(asked, network, data, labels, task)
     if ranking is not None:
         plan = replace(plan, notes=(*plan.notes, ranking.note))
     if folder is None and asked["plan"] is not None:
@@ -103,7 +102,7 @@ def begin(
             say.warn(line)
     for line in planning.warnings(plan, network):
         say.warn(line)
-    task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
+    task = task.configured(plan.settings)
     with ExitStack() as opened:
         examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
         for own in examples.values():
@@ -133,7 +132,7 @@ def begin(
             training = Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)
             lr, note = chosen_lr(training, say)
             notes = (*plan.notes, note)
-            plan = replace(plan_for({**asked, "lr": lr}, network, data, labels), notes=notes)
+            plan = replace(plan_for({**asked, "lr": lr}, network, data, labels, task), notes=notes)
             for line in planning.warnings(plan, network):
                 say.warn(line)
             say.say(table(plan, [part.name for part in network.parts]))
@@ -265,14 +264,18 @@ def speaker(reporter: Reporter | None) -> Reporter:
     return reporter or Lines() if processes.main() else Silent()
 
 
-def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Labels) -> Plan:
+def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Labels, task: Task) -> Plan:
     """The plan that was given, or the strategy's."""
-    metric = asked["metric"] or ("macro_f1" if labels.imbalance > IMBALANCED else "accuracy")
+    metric = asked["metric"] or task.deciding(labels)
     given: Plan | None = asked["plan"]
     if given is None:
         settings = Settings(**{f: asked[f] for f in SETTLED})
         return planning.make_plan(
-            planning.wishes_of(asked), network, replace(settings, metric=metric), len(data.train)
+            planning.wishes_of(asked),
+            network,
+            replace(settings, metric=metric),
+            len(data.train),
+            solver=task.solver,
         )
     fits(given, len(network.stages), network.origin)
     settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])

@@ -139,7 +139,7 @@ def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> C
     from tunesmith.verbs.gathering import created
 
     scores, described = run.scores["test"]["metrics"], first.described
-    labels = Labels(tuple(described["labels"]["names"]), tuple(described["labels"]["counts"]))
+    labels = Labels.from_json(described["labels"])
     task = TASKS.load(described["task"])()
     right, before = mine.guess == mine.truth, theirs.guess == theirs.truth
     ours, others, truth = list(mine.probabilities), list(theirs.probabilities), list(mine.truth)

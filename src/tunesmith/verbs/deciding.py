@@ -125,6 +125,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
         network,
         plan.settings,
         len(train),
+        solver=begun.task.solver,
     )
     return replace(chosen, notes=(*chosen.notes, note))
 

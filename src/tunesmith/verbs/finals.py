@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tunesmith.choosing.ranking import Ranking, Row
 from tunesmith.choosing.which_network import finalists
 from tunesmith.errors import TunesmithError
+from tunesmith.evaluation import sign_of
 from tunesmith.training import processes
 from tunesmith.verbs.options import seconds
 from tunesmith.verbs.reporting import Reporter, Silent
@@ -103,7 +104,7 @@ def reordered(ranking: Ranking, found: Mapping[str, float]) -> Ranking:
 
 
 def _run(model: str | Network, asked: Mapping[str, Any], share: float) -> float:
-    """The best validation score of a short fit, whose folder is thrown away."""
+    """The best validation score of a short fit, more being better; its folder is thrown away."""
     import copy
 
     from tunesmith.verbs.fit import fit
@@ -123,4 +124,4 @@ def _run(model: str | Network, asked: Mapping[str, Any], share: float) -> float:
         )
         assert run is not None
         metric = run.scores["metric"]
-        return max(float(row[metric]) for row in run.history)
+        return max(sign_of(metric) * float(row[metric]) for row in run.history)

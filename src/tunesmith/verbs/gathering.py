@@ -88,11 +88,12 @@ def gather(run: Run, *, data: Any = None) -> Content:
                     "time_limit": seconds(asked.get("time_limit")),
                 },
                 drawn=read is not None and drew_test(read),
-                works=fit_takes(asked, read, showing.network, Labels(labels, learned)),
+                works=fit_takes(asked, read, showing.network, Labels.from_json(described["labels"]), task),
                 history=history,
                 scores=scores,
                 calibration=calibration,
                 health=health,
+                solver=task.solver or "lbfgs",
             )
         ),
         command=rerun(run),

@@ -12,7 +12,7 @@ from tunesmith.choosing.learning_curve import forecast
 from tunesmith.evaluation import Scores, evaluate, groups_in
 from tunesmith.verbs.baselines import Baselines
 from tunesmith.verbs.started import Started
-from tunesmith.verbs.twin import TWIN, passes, passes_to_keep
+from tunesmith.verbs.twin import TWIN, curve_metric, passes, passes_to_keep
 from tunesmith.verdicts import sentence
 from tunesmith.verdicts.alarms import Alarm, Suspicion, below, harmed_classes, no_gain, proven
 from tunesmith.verdicts.keeping import PROBE, TRAINED
@@ -61,7 +61,7 @@ def judged(
         **{split: own.as_dict() for split, own in scores.items()},
         "baselines": {name: own.as_dict() for name, own in rows.items()},
         **cost(started, baselines),
-        **learned(started, baselines, metric),
+        **learned(started, baselines),
     }
 
 
@@ -102,7 +102,8 @@ def alarms_of(
     found: list[Suspicion] = []
     if any(any(phase.lrs[:-1]) for phase in started.plan.phases):  # a head alone destroys nothing
         found.append(below("below_probe", two, metric, PROBE, gap=measured(two, metric)))
-        found.append(harmed_classes(two, PROBE))
+        if labels.counts:
+            found.append(harmed_classes(two, PROBE))
     if (twin := baselines.twin) is not None:
         own = [targets[row] for row in twin.rows]
         some = None if groups is None else [groups[row] for row in twin.rows]
@@ -119,14 +120,14 @@ def alarms_of(
     return proven(found, metric)
 
 
-def learned(started: Started, baselines: Baselines, metric: str) -> dict[str, Any]:
+def learned(started: Started, baselines: Baselines) -> dict[str, Any]:
     """Scores by number of labels, with and without pretraining, and what twice as many are worth.
 
     doubling: what the last doubling of the labels brought on the same test examples, with its interval,
     and what the next one would if the curve goes on as it went.
     """
-    curve, twin = baselines.curve, baselines.twin
-    if curve is None:
+    curve, twin, metric = baselines.curve, baselines.twin, curve_metric(started)
+    if curve is None or metric is None:
         return {}
     task, labels, test = started.task, started.labels, started.data.test
     two = pair(task, labels, curve.whole, curve.half, task.targets(test, labels), groups_in(test))
@@ -136,7 +137,7 @@ def learned(started: Started, baselines: Baselines, metric: str) -> dict[str, An
         "forecast": forecast(curve.sizes, curve.values),
     }
     points = list(zip(curve.sizes, curve.values, strict=True))
-    found: dict[str, Any] = {"pretrained": points, "doubling": doubling}
+    found: dict[str, Any] = {"metric": metric, "pretrained": points, "doubling": doubling}
     if twin is not None and twin.curve is not None:
         found["random"] = list(zip(twin.curve.sizes, twin.curve.values, strict=True))
     return {"learning": found}

@@ -82,16 +82,18 @@ def unanswered(wishes: Wishes) -> bool:
     return wishes.strategy == "surgical" and wishes.unfreeze == AUTO
 
 
-def make_plan(wishes: Wishes, network: Network, settings: Settings, examples: int) -> Plan:
+def make_plan(
+    wishes: Wishes, network: Network, settings: Settings, examples: int, *, solver: str | None = "lbfgs"
+) -> Plan:
     """The plan for a network.
 
     settings: what was asked of them; batch, weight decay, schedule and warm-up come from `wishes`.
-    examples: in the training split.
+    examples: in the training split. solver: of a head, as the task's is best solved.
     """
     base = defaults(network.family, wishes.optimizer)
     unfreeze = indices(wishes.unfreeze, wishes.strategy, network)
     if wishes.strategy == "auto" and wishes.solver is None and _solvable(network):
-        wishes = replace(wishes, solver="lbfgs")
+        wishes = replace(wishes, solver=solver)
     plan = table(wishes, len(network.stages), base, unfreeze, settings, examples)
     return moved_where_missing(plan, network)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,9 +212,9 @@ def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> 
     data, task, seen = read_data(asked, store, known, say)
     seen.close()
     labels, _, network = wanted_network(asked, task, data, say)
-    plan = carrying_out.plan_for(asked, network, data, labels)
+    plan = carrying_out.plan_for(asked, network, data, labels, task)
     say.say(table(plan, [part.name for part in network.parts]))
-    task = replace(task, label_smoothing=plan.settings.label_smoothing)  # type: ignore[type-var]
+    task = task.configured(plan.settings)
     examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
     for own in examples.values():
         opened.callback(own.close)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tunesmith.training.events import Event
     from tunesmith.training.rungs import Rung
 
-SHOWN = ("train_loss", "valid_loss", "accuracy", "macro_f1")  # of an epoch's numbers, where there is no room
+SHOWN = (  # of an epoch's numbers, where there is no room
+    "train_loss", "valid_loss", "accuracy", "macro_f1", "rmse", "standardised_rmse", "r2",
+)  # fmt: skip
 
 
 class Reporter(Protocol):
@@ -39,6 +41,8 @@ class Reporter(Protocol):
 
 class Lines:
     """Plain lines on standard error, one per epoch: for files, pipes and notebooks' logs."""
+
+    headed = False  # whether the columns of the phase that runs were named
 
     def say(self, line: str) -> None:
         """Write the line."""
@@ -68,8 +72,11 @@ class Lines:
                 f"{event.parameters:,} weights train"
                 + (f"; {event.first_token} for its first token only" if event.first_token else "")
             )
-            self.say(epoch_heading())
+            self.headed = False
         elif isinstance(event, EpochEnd):
+            if not self.headed:
+                self.say(epoch_heading(event.row))
+            self.headed = True
             self.say(epoch_row(event.row, best=event.best))
         elif isinstance(event, Halved):
             self.warn(
@@ -95,14 +102,15 @@ class Silent(Lines):
         """Nothing."""
 
 
-def epoch_heading() -> str:
+def epoch_heading(row: dict[str, Any]) -> str:
     """What stands over `epoch_row`."""
-    return f"{'phase':<10} {'epoch':>5}" + "".join(f"{words(name):>12}" for name in SHOWN) + f"{'time':>8}"
+    names = "".join(f"{words(name).replace('standardised', 'std.'):>12}" for name in SHOWN if name in row)
+    return f"{'phase':<10} {'epoch':>5}{names}{'time':>8}"
 
 
 def epoch_row(row: dict[str, Any], *, best: bool) -> str:
     """One epoch in 74 columns."""
-    numbers = "".join(f"{_number(row.get(name)):>12}" for name in SHOWN)
+    numbers = "".join(f"{_number(row.get(name)):>12}" for name in SHOWN if name in row)
     time = duration(row["seconds"])
     return f"{row['phase']:<10} {row['epoch']:>5}{numbers}{time:>8}{'  best' if best else ''}"
 
@@ -151,8 +159,11 @@ def outcome(run: Run) -> list[str]:
     others = (name for name in test["metrics"] if "/" not in name and name != metric)
     return [
         f"{words(metric)} on the test split ({test['count']:,}), with 95 % intervals",
-        *(f"  {_interval(part['metrics'][metric])}  {solved.get(n, n)}" for n, part in compared.items()),
-        ", ".join(f"{words(name)} {_interval(test['metrics'][name])}" for name in others),
+        *(
+            f"  {_interval(part['metrics'][metric], metric)}  {solved.get(n, n)}"
+            for n, part in compared.items()
+        ),
+        ", ".join(f"{words(name)} {_interval(test['metrics'][name], name)}" for name in others),
         *_restated(scores),
         scores["verdict"],
         *([scores["kept"]["sentence"]] if "sentence" in scores["kept"] else []),
@@ -164,13 +175,15 @@ def _restated(scores: Mapping[str, Any]) -> list[str]:
     """The score without test examples that were nearly seen in training, where there are any."""
     if "without_duplicates" not in scores:
         return []
+    from tunesmith.evaluation import figure
+
     metric, fewer = scores["metric"], scores["without_duplicates"]
     if not fewer["count"]:
         return ["every test example has a twin in train or valid: these scores say nothing of new examples"]
     whole, rest = (part["metrics"][metric]["value"] for part in (scores["test"], fewer))
     return [
-        f"{words(metric)} {whole:.3f}, without {counted(fewer['count_left_out'], 'near-duplicate')} of "
-        f"training examples {rest:.3f}"
+        f"{words(metric)} {figure(whole, metric)}, without "
+        f"{counted(fewer['count_left_out'], 'near-duplicate')} of training examples {figure(rest, metric)}"
     ]
 
 
@@ -196,5 +209,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}" if 0 < abs(value) < 1e-3 else f"{value:.4f}"
 
 
-def _interval(score: dict[str, float]) -> str:
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+def _interval(score: dict[str, float], metric: str) -> str:
+    from tunesmith.evaluation import Score
+
+    return Score(**score).told(metric)

@@ -59,6 +59,11 @@ def finish(
         return Run(folder.resolve())
     said = judged(started, baselines, training.metric, what, predictions, trained, scratch)
     shutil.rmtree(folder / "model", ignore_errors=True)  # of a finish that was interrupted: who knows how
+    labels = task.calibrated(labels, predictions["valid"], task.targets(data.valid, labels))
+    if task.answers == "numbers" and not labels.widths:
+        say.warn(
+            f"answers have no interval: {len(data.valid)} validation examples are too few for one of 90 %"
+        )
     save_model(network, started.want, task, labels, folder / "model")
     for split, file in FILES.items():
         write_sealed(folder, file, _table(task, data.splits[split], labels, predictions[split]))

@@ -85,5 +85,5 @@ def gathered(
             )
     finally:
         recorded.close()
-    told = said(found, max(labels.counts) / sum(labels.counts))
+    told = said(found, labels.largest, solver=task.solver or "lbfgs")
     return Looked(network, found, tuple(told), len(train))

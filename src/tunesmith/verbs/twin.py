@@ -15,6 +15,7 @@ from tunesmith.errors import CannotReplay, EngineFailed, TunesmithError
 from tunesmith.networks.network import Network
 from tunesmith.networks.untrained import untrained
 from tunesmith.sources import SOURCES, resolve
+from tunesmith.tasks.task import less_is_better
 from tunesmith.training.baselines import by_features
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
@@ -50,7 +51,7 @@ class Twin:
     curve: Curve | None
 
 
-def twin_of(started: Started, targets: NDArray[np.int64], say: Reporter) -> Twin | str:
+def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | str:
     """Ridge heads on pretrained and on random features, or why there is no twin."""
     rows, asked = twin_rows(started, targets)
     train, test, K = started.examples["train"], started.examples["test"], len(started.labels.names)
@@ -71,18 +72,18 @@ def twin_of(started: Started, targets: NDArray[np.int64], say: Reporter) -> Twin
     return Twin(asked, len(rows), pretrained, random, curve)
 
 
-def twin_rows(started: Started, targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def twin_rows(started: Started, targets: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the training and of the test split that the random twin sees, within what it may cost."""
     seed, test = started.asked["seed"], started.data.test
     if started.asked["baselines"] == "all":
         return probed_rows(started), np.arange(len(test))
     allowed = max(LEAST, round(SHARE * passes(started) - passes_to_keep(started)))
-    truth = np.asarray(started.task.targets(test, started.labels), dtype=np.int64)
+    truth = np.asarray(started.task.targets(test, started.labels))
     asked = sampled(truth, max(round(TESTED * allowed), 1), seed=seed)
     return drawn_rows(started, targets, min(CAPPED, allowed - len(asked))), asked
 
 
-def drawn_rows(started: Started, targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def drawn_rows(started: Started, targets: NDArray[Any], count: int) -> NDArray[np.int64]:
     """At most so many of the training examples whose pretrained features are known."""
     known = probed_rows(started)
     return known[sampled(targets[known], count, seed=started.asked["seed"])]
@@ -144,15 +145,15 @@ def probed_rows(started: Started) -> NDArray[np.int64]:
 def curve_of(
     started: Started,
     recorded: Recorded,
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     rows: NDArray[np.int64],
     asked: NDArray[np.int64],
 ) -> Curve | None:
     """How good a head on some features becomes with how many labels, on some test examples."""
-    task, labels, metric = started.task, started.labels, started.plan.settings.metric or started.task.metric
+    task, labels, metric = started.task, started.labels, curve_metric(started)
     targeted = task.targets(started.data.test, labels)
     truth = [targeted[row] for row in asked]
-    if metric.endswith("loss") or len(rows) < 2 * len(labels.names):
+    if metric is None or len(rows) < 2 * len(labels.names):
         return None
     return learning_curve(
         recorded.pooled(started.examples["train"], rows),
@@ -162,6 +163,14 @@ def curve_of(
         len(labels.names),
         seed=started.asked["seed"],
     )
+
+
+def curve_metric(started: Started) -> str | None:
+    """What a learning curve shows: the metric that decides, or R² of numbers; None where less is better."""
+    metric = started.plan.settings.metric or started.task.deciding(started.labels)
+    if not less_is_better(metric):
+        return metric
+    return "r2" if started.task.answers == "numbers" else None
 
 
 def unaudited(network: Network, started: Started, train: Examples, *, engine: str) -> Recorded:

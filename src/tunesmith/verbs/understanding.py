@@ -23,6 +23,7 @@ from tunesmith.training.examples import Examples, decoder
 from tunesmith.verbs.reporting import Reporter
 
 SHOWN = 5  # bad items that a message lists
+LEARNS = {"classes": "classification", "numbers": "regression"}
 BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in what was understood already
     "byte_equal_two_labels",
     "byte_equal_across",
@@ -86,7 +87,7 @@ def see_data(
         data = task.read(asked["data"], **options)
     else:
         data = read(asked["data"], **options)
-        task = TASKS.load(f"{data.takes}-classification")()
+        task = TASKS.load(f"{data.takes}-{LEARNS[data.answers]}")()
     for line in data.understood:
         say.say(line)
     if left_out and data.left_out:
@@ -148,11 +149,10 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
         understood=(*data.understood, f"{count}: {shown}"),
         fingerprint=f"{data.fingerprint} without {len(findings)}",
     )
-    gone = set(data.train["label"]) - set(kept.train["label"])
+    gone = set(data.train["label"]) - set(kept.train["label"]) if task.answers == "classes" else set()
     if gone or len(set(kept.train["label"])) < 2:
-        raise BadData(
-            f"without the items that cannot be read, nothing is left to learn of {', '.join(sorted(gone))}."
-        )
+        of = ", ".join(sorted(gone)) or "the rest"
+        raise BadData(f"without the items that cannot be read, nothing is left to learn of {of}.")
     say.warn(count)
     return kept
 

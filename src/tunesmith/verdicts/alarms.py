@@ -25,7 +25,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.verdicts.paired import ClassGap, Gap, Pair, by_class, holm, p_worse, right
+from tunesmith.evaluation import figure
+from tunesmith.verdicts.paired import ClassGap, Gap, Pair, by_class, holm, mistakes, p_worse
 
 LEVEL: Final = 0.05  # of any false alarm, all alarms together
 WORTH: Final = 0.2  # share of the twin's mistakes that pretraining removes where it is worth having
@@ -75,20 +76,22 @@ def harmed_classes(two: Pair, against: str) -> Suspicion:
 def no_gain(two: Pair, metric: str, *, gap: Gap | None = None) -> Suspicion:
     """Whether pretrained features (the first of two) are proven to gain nothing worth having.
 
-    p is that of a mean below 0, one-sided, of `right - twin right - share of the twin's mistakes`, with
-    groups as units. One example that speaks for the pretrained network is added, so that few examples on
-    which the two agree prove nothing (after Agresti & Min 2005). Where the gain itself is proven, p is 1.
+    p is that of a mean below 0, one-sided, of `the twin's mistakes - ours - share of the twin's mistakes`,
+    with groups as units; of numbers a mistake is the squared error. One example that speaks for the
+    pretrained network is added, so that few examples on which the two agree prove nothing (after Agresti &
+    Min 2005). Where the gain itself is proven, p is 1.
     Where the metric weighs classes alike, so do the means here.
     """
     against = "random twin"
     swapped = Pair(two.task, two.labels, two.theirs, two.ours, two.groups)
     if p_worse(swapped, metric) <= LEVEL:
         return Suspicion("no_gain", against, 1.0, two.count, gap)
-    ours, theirs = right(two.ours), right(two.theirs)
-    each = (ours.astype(float) - theirs - WORTH * ~theirs) * _weights(two, metric)
+    ours, theirs = mistakes(two.ours), mistakes(two.theirs)
+    each = ((1 - WORTH) * theirs - ours) * _weights(two, metric)
     groups = np.arange(two.count) if two.groups is None else np.asarray(two.groups)
     number = np.unique(groups, return_inverse=True)[1]
     heaviest = float(_weights(two, metric).max())
+    heaviest *= float(theirs.mean()) if "answer" in two.ours else 1.0  # of numbers a usual mistake
     sums = np.append(np.bincount(number, each), (1 - WORTH) * heaviest)
     sizes = np.append(np.bincount(number), 1)
     return Suspicion("no_gain", against, _p_below_zero(sums, sizes), two.count, gap)
@@ -117,9 +120,9 @@ def proven(suspicions: Sequence[Suspicion], metric: str, *, level: float = LEVEL
 
 def _weights(two: Pair, metric: str) -> NDArray[np.float64]:
     """How much each unit counts: all alike, or all classes alike; mean 1."""
+    if metric == "accuracy" or "truth" not in two.ours:
+        return np.ones(two.count)
     truth = two.ours["truth"]
-    if metric == "accuracy":
-        return np.ones(len(truth))
     counts = np.bincount(truth)
     weights: NDArray[np.float64] = len(truth) / (np.count_nonzero(counts) * counts[truth])
     return weights
@@ -151,7 +154,8 @@ def _alarm(one: Suspicion, p: float, metric: str, harmed: Sequence[ClassGap]) ->
 
 
 def _sentence(one: Suspicion, metric: str, harmed: Sequence[ClassGap]) -> str:
-    by = f" ({metric.replace('_', ' ')} {one.gap.score.value:+.3f})" if one.gap is not None else ""
+    gap = "" if one.gap is None else figure(one.gap.score.value, metric, sign=True)
+    by = f" ({metric.replace('_', ' ')} {gap})" if gap else ""
     if one.kind == "below_probe":
         return f"destructive fine-tuning: training left the network below its own {one.against}{by}."
     if one.kind == "harmed_classes":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tunesmith.evaluation import Groups, sign_of
+from tunesmith.evaluation import Groups, figure, sign_of
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.verdicts.paired import error_if_none, pair
 
@@ -15,6 +15,7 @@ PROBE: Final = "linear probe"
 BETWEEN: Final = "interpolation"
 VALIDATION: Final = "on validation"
 OUT_OF_FOLD: Final = "out of fold"  # on training examples, by networks that have not seen them
+ROUNDING: Final = 1e-6  # of a score: networks that are told apart by less are the same
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ def decide(
 
     for place in range(best):
         value, error = gain(place)
-        if value <= error + 1e-12:
-            why = f"the {candidates[best].name} gains {value:.3f}, within one standard error ({error:.3f})"
+        if value <= error + ROUNDING * max(abs(own) for own in valid.values()):
+            gained, within = figure(value, metric), figure(error, metric)
+            why = f"the {candidates[best].name} gains {gained}, within one standard error ({within})"
             return _decided(candidates[place], why, valid, where)
     if best == 0:
         return _decided(candidates[0], "nothing else is better", valid, where)
     value, error = gain(0)
-    why = f"it gains {value:.3f} over the {candidates[0].name}, more than one standard error ({error:.3f})"
+    gained, within = figure(value, metric), figure(error, metric)
+    why = f"it gains {gained} over the {candidates[0].name}, more than one standard error ({within})"
     return _decided(candidates[best], why, valid, where)
 
 

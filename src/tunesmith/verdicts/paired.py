@@ -126,6 +126,14 @@ def right(outcomes: Outcomes) -> Bools:
     return found
 
 
+def mistakes(outcomes: Outcomes) -> NDArray[np.float64]:
+    """How wrong each unit's answer is, [n]: 0 or 1 of classes, of numbers the squared error in spreads."""
+    if "answer" in outcomes:
+        found: NDArray[np.float64] = ((outcomes["answer"] - outcomes["target"]) ** 2).mean(1)
+        return found
+    return (~right(outcomes)).astype(float)
+
+
 def p_worse(two: Pair, metric: str, *, swaps: int = SWAPS, seed: int = 0) -> float:
     """How often `ours` would look this much worse, or more, if the two were equally good; one-sided.
 
@@ -231,6 +239,9 @@ def _numbered(groups: Groups, count: int) -> NDArray[np.int64]:
 
 def _swapped(two: Pair, rows: Bools) -> Pair:
     def mixed(kept: Outcomes, other: Outcomes) -> Mapping[str, NDArray[Any]]:
-        return {name: np.where(rows, other[name], kept[name]) for name in kept}
+        return {
+            name: np.where(rows.reshape(-1, *[1] * (own.ndim - 1)), other[name], own)
+            for name, own in kept.items()
+        }
 
     return Pair(two.task, two.labels, mixed(two.ours, two.theirs), mixed(two.theirs, two.ours))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.evaluation import Score
+from tunesmith.evaluation import Score, figure
 
 
 def sentence(
@@ -33,8 +33,9 @@ def sentence(
     else:
         outcome = "no difference proven"
         if detectable:
-            outcome += f" (one of {detectable:.3f} would have been, 4 times of 5)"
+            outcome += f" (one of {figure(detectable, metric)} would have been, 4 times of 5)"
+    value, low, high = (figure(own, metric, sign=True) for own in (gap.value, gap.low, gap.high))
     return (
-        f"{said} {ours.value:.3f} against {theirs.value:.3f} for the {baseline} on the same {count}: "
-        f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], {outcome}."
+        f"{said} {figure(ours.value, metric)} against {figure(theirs.value, metric)} for the {baseline} on "
+        f"the same {count}: {value} [{low}, {high}], {outcome}."
     )

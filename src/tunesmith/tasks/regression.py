@@ -1,0 +1,205 @@
+"""One number per example, or several: what images and texts have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith.data.data import Data, Finding
+from tunesmith.data.numbers import numbers_in
+from tunesmith.data.read import read
+from tunesmith.errors import BadData, BadOption
+from tunesmith.networks.network import Network, Want
+from tunesmith.networks.preprocess import Preprocess
+from tunesmith.tasks.task import Batch, Labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tunesmith.plan import Settings
+    from tunesmith.tasks.task import Outcomes
+
+COVERED: Final = 0.9  # of the true numbers, by the intervals around answers
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A regression task; its two members name what they take and what they check.
+
+    The network gives each column in spreads of the training split from its mean, so that columns of any unit
+    weigh alike and rates need not know the unit.
+    """
+
+    name: str
+    takes: str
+    kind: str
+    model: str
+    inspect: Callable[[Data], list[Finding]]
+    answers: str = "numbers"
+    metric: str = "rmse"
+    best: str = "min"
+    unit: str = "example"
+    solver: str | None = "ridge"
+    valid_loss: str = "squared_loss"
+
+    def read(self, source: Any, **options: Any) -> Data:
+        """Examples with numbers in three splits; options as `tunesmith.data.read.read` takes them."""
+        return read(source, takes=self.takes, answers=self.answers, **options)
+
+    def check(self, data: Data) -> list[Finding]:
+        """Examples that cannot be learned from."""
+        return self.inspect(data)
+
+    def labels(self, data: Data) -> Labels:
+        """Mean and standard deviation of each column over the training split.
+
+        Raises BadData for a column of equal numbers.
+        """
+        numbers = numbers_in(data.train["label"][:])
+        names = data.targets or tuple(f"number {k + 1}" for k in range(numbers.shape[1]))
+        for name, column in zip(names, numbers.T, strict=True):
+            if np.ptp(column) == 0:
+                raise BadData(
+                    f"every training example has the same {name}, {column[0]:g}: there is nothing to learn; "
+                    f"name another column with --target."
+                )
+        means, spreads = numbers.mean(0), numbers.std(0)
+        return Labels(names, means=tuple(means.tolist()), spreads=tuple(spreads.tolist()))
+
+    def deciding(self, labels: Labels) -> str:
+        """RMSE; of several columns the mean of theirs, each in its spread."""
+        return self.metric if len(labels.names) == 1 else "standardised_rmse"
+
+    def configured(self, settings: Settings) -> Regression:
+        """As it is. Raises BadOption for label smoothing, which spreads a class over others."""
+        if settings.label_smoothing:
+            raise BadOption("label_smoothing is for classes, and this task learns numbers; leave it out.")
+        return self
+
+    def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:
+        """The labels with the half-widths of intervals that hold 90 % of true numbers.
+
+        Split conformal prediction (Lei et al. 2018, arXiv:1604.04173): the residual on validation of rank
+        0.9 (n + 1). Below 9 validation examples there is none, and so no width. Validation also chose the
+        network, so the intervals are a little narrower than they should be.
+        """
+        residuals = np.sort(np.abs(np.stack(list(predictions)) - np.stack(list(targets))), axis=0)
+        rank = math.ceil((len(residuals) + 1) * COVERED)
+        if rank > len(residuals):
+            return replace(labels, widths=())
+        widths = residuals[rank - 1] * np.asarray(labels.spreads)
+        return replace(labels, widths=tuple(widths.tolist()))
+
+    def want(self, labels: Labels, **options: Any) -> Want:
+        """One output per column."""
+        return Want(kind=self.kind, outputs=len(labels.names), labels=labels.names, **options)
+
+    def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
+        """Raw inputs, standardised numbers float32 [B, K] where there are any, weights [B] likewise."""
+        inputs = preprocess.raw([example["item"] for example in examples])
+        known = bool(examples) and examples[0].get("label") is not None
+        weighted = bool(examples) and examples[0].get("weight") is not None
+        numbers = _standardised([e["label"] for e in examples], labels) if known else None
+        return Batch(
+            inputs,
+            None if numbers is None else torch.from_numpy(numbers.astype(np.float32)),
+            torch.tensor([float(e["weight"]) for e in examples]) if weighted else None,
+            len(examples),
+        )
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """The mean squared error over the columns, each in its spread."""
+        if batch.targets is None:
+            raise ValueError("a batch without numbers has no loss")
+        each = ((network(batch.inputs).float() - batch.targets) ** 2).mean(1)
+        return each.mean() if batch.weights is None else (each * batch.weights).mean()
+
+    def predict(self, network: Network, batch: Batch) -> list[Any]:
+        """Numbers in spreads from the mean, float64 [K] per example."""
+        return list(network(batch.inputs).double().cpu().numpy())
+
+    def targets(self, dataset: Any, labels: Labels) -> list[Any]:
+        """Numbers in spreads from the mean, float64 [K] per example."""
+        return list(_standardised(dataset["label"][:], labels))
+
+    def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
+        """Per example the true numbers and the answered ones, float64 [n, K], in spreads from the mean."""
+        return {"target": np.stack(list(targets)), "answer": np.stack(list(predictions))}
+
+    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
+        """rmse, mae, r2 and spearman in the person's unit, and squared_loss, which training lowers.
+
+        Of several columns each has its own ("rmse/price"), and there are standardised_rmse, the mean of their
+        RMSE in spreads of the training split, and the means of r2 and spearman. As scikit-learn and SciPy
+        define them, but that Spearman's correlation with equal numbers, which is none, is 0.
+        """
+        spreads = np.asarray(labels.spreads)
+        target = outcomes["target"] * spreads + labels.means
+        answer = outcomes["answer"] * spreads + labels.means
+        rmse = np.sqrt(((answer - target) ** 2).mean(0))
+        of_each: dict[str, NDArray[np.float64]] = {
+            "rmse": rmse,
+            "mae": np.abs(answer - target).mean(0),
+            "r2": np.asarray([_r2(own, said) for own, said in zip(target.T, answer.T, strict=True)]),
+            "spearman": np.asarray(
+                [_spearman(own, said) for own, said in zip(target.T, answer.T, strict=True)]
+            ),
+        }
+        lost = {"squared_loss": float(((outcomes["answer"] - outcomes["target"]) ** 2).mean())}
+        if len(labels.names) == 1:
+            return {name: float(values[0]) for name, values in of_each.items()} | lost
+        scores = {"standardised_rmse": float((rmse / spreads).mean())}
+        scores |= {name: float(of_each[name].mean()) for name in ("r2", "spearman")} | lost
+        for k, column in enumerate(labels.names):
+            scores |= {f"{name}/{column}": float(values[k]) for name, values in of_each.items()}
+        return scores
+
+    def trivial(self, labels: Labels, count: int) -> tuple[str, list[Any]]:
+        """The mean of the training split, whatever the input."""
+        return "training mean", [np.zeros(len(labels.names))] * count
+
+    def table(
+        self, predictions: Sequence[Any], labels: Labels, *, full: bool = False
+    ) -> list[dict[str, Any]]:
+        """Each column's number with its interval, where there is one; with `full` named as files have it."""
+        rows = []
+        for own in predictions:
+            numbers = np.asarray(own) * labels.spreads + labels.means
+            row: dict[str, Any] = {}
+            for k, (name, number) in enumerate(zip(labels.names, numbers.tolist(), strict=True)):
+                said = f"answer({name})" if full else name
+                row[said] = number
+                if labels.widths:
+                    row |= {
+                        f"{said} low": number - labels.widths[k],
+                        f"{said} high": number + labels.widths[k],
+                    }
+            rows.append(row)
+        return rows
+
+
+def _standardised(written: Sequence[str], labels: Labels) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (numbers_in(written) - labels.means) / np.asarray(labels.spreads)
+    return found
+
+
+def _r2(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
+    """The share of the spread that is explained; of equal targets 1 if they are met and 0 if not."""
+    left = float(((target - answer) ** 2).sum())
+    if np.ptp(target) == 0:
+        return 1.0 if left == 0 else 0.0
+    return 1 - left / float(((target - target.mean()) ** 2).sum())
+
+
+def _spearman(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
+    from scipy.stats import rankdata  # type: ignore[import-untyped]
+
+    if np.ptp(target) == 0 or np.ptp(answer) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(target), rankdata(answer))[0, 1])

@@ -1,0 +1,135 @@
+"""What regression makes of numbers, and what it says of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from sklearn import metrics
+
+from tunesmith.data.data import Data
+from tunesmith.errors import BadData, BadOption
+from tunesmith.evaluation import evaluate
+from tunesmith.plan import Settings
+from tunesmith.tasks.task import Labels
+from tunesmith.tasks.text_regression import TextRegression
+
+TASK: Any = TextRegression()
+ONE = Labels(("price",), means=(100.0,), spreads=(20.0,))
+TWO = Labels(("price", "weight"), means=(100.0, -3.0), spreads=(20.0, 0.5))
+
+
+@pytest.fixture
+def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """True and answered numbers of 200 examples in two columns, with ties."""
+    random = np.random.default_rng(seed)
+    target = random.normal(size=(200, 2)).round(1)
+    return target, (target + random.normal(0, 0.7, (200, 2))).round(2)
+
+
+def scored(target: np.ndarray, answer: np.ndarray, labels: Labels) -> dict[str, float]:
+    found: dict[str, float] = TASK.score(TASK.outcomes(list(answer), list(target)), labels)
+    return found
+
+
+def in_unit(values: np.ndarray, labels: Labels) -> np.ndarray:
+    found: np.ndarray = values * np.asarray(labels.spreads) + np.asarray(labels.means)
+    return found
+
+
+def test_one_column_scores_as_scikit_learn_and_scipy_do(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    target, answer = (own[:, :1] for own in drawn)
+    true, said = in_unit(target, ONE)[:, 0], in_unit(answer, ONE)[:, 0]
+    expected = {
+        "rmse": metrics.root_mean_squared_error(true, said),
+        "mae": metrics.mean_absolute_error(true, said),
+        "r2": metrics.r2_score(true, said),
+        "spearman": spearmanr(true, said).statistic,
+        "squared_loss": metrics.mean_squared_error(target, answer),
+    }
+    assert scored(target, answer, ONE) == pytest.approx(expected, abs=1e-9)
+    assert scored(target, answer + 0.1, ONE)["rmse"] != pytest.approx(expected["rmse"], abs=1e-9)
+
+
+def test_several_columns_have_their_own_scores_and_a_mean(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    target, answer = drawn
+    found = scored(target, answer, TWO)
+    true, said = in_unit(target, TWO), in_unit(answer, TWO)
+    for k, name in enumerate(TWO.names):
+        assert found[f"rmse/{name}"] == pytest.approx(metrics.root_mean_squared_error(true[:, k], said[:, k]))
+        assert found[f"spearman/{name}"] == pytest.approx(spearmanr(true[:, k], said[:, k]).statistic)
+    assert found["r2"] == pytest.approx(metrics.r2_score(true, said))
+    assert found["standardised_rmse"] == pytest.approx(
+        (found["rmse/price"] / 20 + found["rmse/weight"] / 0.5) / 2
+    )
+    assert "rmse" not in found
+    assert TASK.deciding(TWO) == "standardised_rmse"
+    assert TASK.deciding(ONE) == "rmse"
+
+
+def test_equal_true_numbers_have_no_correlation_and_no_explained_share() -> None:
+    same = np.full((5, 1), 0.1)
+    assert scored(same, np.arange(5.0)[:, None], ONE)["r2"] == 0
+    assert scored(same, same, ONE)["r2"] == 1
+    assert scored(same, np.arange(5.0)[:, None], ONE)["spearman"] == 0
+    assert all(math.isfinite(value) for value in scored(same, same + 1, ONE).values())
+
+
+def test_labels_are_mean_and_standard_deviation_of_the_training_split() -> None:
+    data = Data("d", "text", splits(["1.0", "2.0", "6.0"]), (), "", (), "numbers", ("price",))
+    assert TASK.labels(data) == Labels(("price",), means=(3.0,), spreads=(math.sqrt(14 / 3),))
+
+
+def splits(written: list[str]) -> dict[str, Any]:
+    return {"train": datasets.Dataset.from_dict({"label": written})}
+
+
+def test_equal_numbers_are_nothing_to_learn() -> None:
+    data = Data("d", "text", splits(["[1.0, 3.0]", "[2.0, 3.0]"]), (), "", (), "numbers", ("price", "size"))
+    with pytest.raises(BadData, match="every training example has the same size, 3: there is nothing"):
+        TASK.labels(data)
+
+
+def test_a_row_of_the_table_is_in_the_persons_unit_with_its_interval() -> None:
+    known = replace(ONE, widths=(5.0,))
+    assert TASK.table([np.array([0.5])], ONE) == [{"price": 110.0}]
+    assert TASK.table([np.array([0.5])], known) == [{"price": 110.0, "price low": 105.0, "price high": 115.0}]
+    assert TASK.table([np.array([0.5])], ONE, full=True) == [{"answer(price)": 110.0}]
+
+
+def test_intervals_hold_nine_of_ten_new_numbers(seed: int) -> None:
+    """Over 400 draws of 30 validation residuals; the guarantee is of the mean over draws."""
+    random = np.random.default_rng(seed)
+    held = []
+    for _ in range(400):
+        noise = random.standard_t(3, (230, 1))
+        known = TASK.calibrated(ONE, list(np.zeros((30, 1))), list(noise[:30]))
+        held.append((np.abs(noise[30:]) * 20 <= known.widths[0]).mean())
+    assert 0.89 < np.mean(held) < 0.93  # between 0.9 and 0.9 + 1/31, and what chance adds
+    narrow = [0.8 * held_ for held_ in held]  # the control
+    assert not 0.89 < np.mean(narrow) < 0.93
+
+
+def test_too_few_validation_examples_give_no_interval() -> None:
+    eight = [np.array([float(i)]) for i in range(8)]
+    assert TASK.calibrated(ONE, eight, [np.zeros(1)] * 8).widths == ()
+    nine = [*eight, np.array([8.0])]
+    assert TASK.calibrated(ONE, nine, [np.zeros(1)] * 9).widths == (160.0,)  # the largest of nine
+
+
+def test_scores_come_with_intervals_in_the_persons_unit(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    target, answer = (own[:, :1] for own in drawn)
+    found = evaluate(TASK, list(answer), list(target), ONE, samples=200)
+    assert found["rmse"].low < found["rmse"].value < found["rmse"].high
+    assert found["rmse"].value == pytest.approx(20 * np.sqrt(((answer - target) ** 2).mean()))
+    assert found.confusion is None
+
+
+def test_label_smoothing_is_refused() -> None:
+    with pytest.raises(BadOption, match="label_smoothing is for classes"):
+        TASK.configured(Settings(label_smoothing=0.1))
