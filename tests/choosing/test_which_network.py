@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.choosing.evidence import drawn_again, evidence_of, other_scores
+from tunesmith.choosing.evidence import Evidence, EvidenceOfNumbers, drawn_again, evidence_of, other_scores
 from tunesmith.choosing.prior import pretraining_examples, prior, size_preference, weight_of
 from tunesmith.choosing.ranking import Failed, Ranking
+from tunesmith.choosing.scores.knn import knn
+from tunesmith.choosing.scores.logme import logme
+from tunesmith.choosing.scores.ridge_loo import ridge_loo
 from tunesmith.choosing.which_network import Candidate, finalists, ranked, standing
 from tunesmith.errors import BadData, BadOption
 
@@ -151,6 +154,8 @@ class TestChances:
         copies, labels, groups = np.tile(features, (4, 1)), np.tile(targets, 4), np.tile(np.arange(60), 4)
         fooled = candidate("x", copies, labels).evidence
         told = candidate("x", copies, labels, groups=groups).evidence
+        assert isinstance(fooled, Evidence)
+        assert isinstance(told, Evidence)
         assert fooled.right.mean() > 0.9
         assert told.right.mean() < 0.5
         assert told.near.mean() < 0.6 < fooled.near.mean()
@@ -250,3 +255,37 @@ class TestForm:
         features[3] = np.inf
         with pytest.raises(BadData, match="row 3"):
             evidence_of(features, targets)
+
+
+class TestNumbers:
+    @pytest.fixture
+    def known(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features that tell of two numbers, which are in spreads as a task gives them."""
+        random = np.random.default_rng(seed)
+        features = random.normal(size=(200, 16))
+        numbers = features @ random.normal(size=(16, 2)) + random.normal(0, 1, (200, 2))
+        return features, (numbers - numbers.mean(0)) / numbers.std(0)
+
+    def test_evidence_is_the_scores_of_their_names(self, known: tuple[np.ndarray, np.ndarray]) -> None:
+        features, numbers = known
+        found = evidence_of(features, numbers)
+        assert isinstance(found, EvidenceOfNumbers)
+        scores = found.scores()
+        assert scores["ridge_loo"] == pytest.approx(ridge_loo(features, numbers))
+        assert scores["knn"] == pytest.approx(knn(features, numbers))
+        assert scores["ridge_mse"] == pytest.approx(1 - scores["ridge_loo"])
+        assert scores["logme"] == pytest.approx(logme(features, numbers))
+        assert set(other_scores(features, None, numbers)).isdisjoint(scores)
+
+    def test_networks_that_tell_more_of_the_numbers_come_first(
+        self, known: tuple[np.ndarray, np.ndarray], seed: int
+    ) -> None:
+        features, numbers = known
+        random = np.random.default_rng(seed + 1)
+        noisy = features + random.normal(0, 1, features.shape)
+        zoo_ = {"good": features, "noisy": noisy, "random": random.normal(size=(200, 16))}
+        found = rank_all(zoo_, numbers)
+        assert [row.model for row in found.rows] == ["good", "noisy", "random"]
+        assert found.rows[0].accuracy.value > 0.8 > found.rows[1].accuracy.value
+        assert not found.rows[2].within_noise
+        assert "200 of 200 training examples with numbers, probed by R²" in str(found)

@@ -12,6 +12,8 @@ from tunesmith.choosing.scores import SCORES
 from tunesmith.choosing.scores.knn import votes
 from tunesmith.choosing.scores.logme import logme
 from tunesmith.choosing.scores.ridge_loo import fitted
+from tunesmith.data.split import strata
+from tunesmith.training.heads import are_numbers
 
 WEIGHTS: Final[Mapping[str, float]] = {"ridge_loo": 0.5, "ridge_mse": 0.2, "knn": 0.15, "logme": 0.15}
 
@@ -52,12 +54,49 @@ class Evidence:
         return {**found, "ridge_mse": -found["ridge_mse"]}
 
 
-def evidence_of(features: np.ndarray, targets: np.ndarray, *, groups: np.ndarray | None = None) -> Evidence:
-    """The evidence of features [N, D] for classes [N].
+@dataclass(frozen=True)
+class EvidenceOfNumbers:
+    """The same of numbers, where explained shares (R²) stand for balanced accuracies.
+
+    targets: float [N, K]. errors, near, nulls: [N], squared errors over all columns, of the ridge probe, of
+    the mean of the 5 nearest others, and of the mean of all others. log_evidence: LogME's.
+    """
+
+    targets: np.ndarray
+    errors: np.ndarray
+    near: np.ndarray
+    nulls: np.ndarray
+    log_evidence: float
+
+    def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """The evidence by name, [R] each, as `Evidence.over` gives it."""
+        whole = np.maximum(counts @ self.nulls, 1e-300)
+        ridge, near = counts @ self.errors / whole, counts @ self.near / whole
+        return {
+            "ridge_loo": 1 - ridge,
+            "ridge_mse": -ridge,
+            "knn": 1 - near,
+            "logme": np.full(len(counts), self.log_evidence),
+        }
+
+    def scores(self) -> dict[str, float]:
+        """What decides; R² here is against the mean of the other examples."""
+        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.targets)))).items()}
+        return {**found, "ridge_mse": -found["ridge_mse"]}
+
+
+def evidence_of(
+    features: np.ndarray, targets: np.ndarray, *, groups: np.ndarray | None = None
+) -> Evidence | EvidenceOfNumbers:
+    """The evidence of features [N, D] for classes [N], or for numbers [N, K].
 
     groups: [N], examples that are left out together, since each would give the other's answer away.
     Raises BadData for features that are not finite, and for a single class or group.
     """
+    if are_numbers(targets):
+        found = fitted(features, targets, groups=groups)
+        near_errors = ((votes(features, targets, groups=groups) - targets) ** 2).sum(1)
+        return EvidenceOfNumbers(targets, found.errors, near_errors, found.nulls, logme(features, targets))
     y = np.unique(targets, return_inverse=True)[1]
     ridge = fitted(features, y, groups=groups)
     near = votes(features, y, groups=groups).argmax(1)
@@ -69,9 +108,10 @@ def other_scores(
 ) -> dict[str, float | None]:
     """Every score that does not decide, by name; None where one needs a source head that is not there."""
     found: dict[str, float | None] = {}
+    kind = "real" if are_numbers(targets) else "classes"
     for name in SCORES.names():
         score = SCORES.load(name)
-        if name not in WEIGHTS and "classes" in score.targets:
+        if name not in WEIGHTS and kind in score.targets:
             given = features if score.needs == "features" else posteriors
             found[name] = None if given is None else float(score(given, targets))
     return found
@@ -82,7 +122,8 @@ def drawn_again(
 ) -> np.ndarray:
     """How often each example is drawn in each bootstrap sample, float [draws, N].
 
-    Each class keeps its number of examples; with groups whole groups are drawn, and classes vary with them.
+    Each class, or tenth of numbers, keeps its number of examples; with groups whole groups are drawn,
+    and classes vary with them.
     """
     random = np.random.default_rng(seed)
     counts = np.zeros((draws, len(targets)))
@@ -91,6 +132,7 @@ def drawn_again(
         many = int(inverse.max()) + 1
         whole = random.multinomial(many, np.full(many, 1 / many), draws).astype(np.float64)
         return whole[:, inverse]
+    targets = strata(targets)
     for k in np.unique(targets):
         rows = np.flatnonzero(targets == k)
         counts[:, rows] = random.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), draws)

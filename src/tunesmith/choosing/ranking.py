@@ -24,11 +24,12 @@ NUMBERS = (0, 2, 3, 4, 5, 6, 7)  # columns that stand to the right
 class Row:
     """One candidate.
 
-    score: what it is ranked by: evidence and prior, in standard deviations. accuracy: balanced, of a ridge
-    probe by exact leave-one-out, with its interval. behind: how much less than the first one's, paired.
-    within_noise: whether 0 lies in that interval, or below is better. cheapest: of those within the noise.
-    p_best, p_top3: over bootstrap samples of the examples. macs, seconds: for one example. finals: validation
-    accuracy of a short real run, where one was made. scores: by name, with those that do not decide.
+    score: what it is ranked by: evidence and prior, in standard deviations. accuracy: balanced (of numbers
+    the explained share, R²), of a ridge probe by exact leave-one-out, with its interval. behind: how much
+    less than the first one's, paired. within_noise: whether 0 lies in that interval, or below is better.
+    cheapest: of those within the noise. p_best, p_top3: over bootstrap samples of the examples. macs,
+    seconds: for one example. finals: the validation score of a short real run, where one was made, negative
+    where less of it is better. scores: by name, with those that do not decide.
     """
 
     place: int
@@ -74,7 +75,7 @@ class Ranking:
     """Candidates from best to worst.
 
     data: their name. examples: that were looked at, of `training` to train on. prior_weight: its share in
-    the score. failed: what could not be loaded, or not in time.
+    the score. failed: what could not be loaded, or not in time. classes: 0 where the answers are numbers.
     """
 
     data: str
@@ -115,13 +116,14 @@ class Ranking:
         if len(inside) > 1:
             others = ", ".join(name(row.model) for row in inside[1:])
             said.append(f"within noise of it: {others}; the least work of these: {name(self.cheapest.model)}")
+        among = f"in {self.classes:,} classes" if self.classes else "with numbers, probed by R²"
         said.append(
-            f"by {self.examples:,} of {self.training:,} training examples in {self.classes:,} classes; the "
+            f"by {self.examples:,} of {self.training:,} training examples {among}; the "
             f"prior (size, pretraining, earlier data) counts {self.prior_weight:.0%}"
         )
         tried = [row for row in self.rows if row.finals is not None]
         if tried:
-            runs = ", ".join(f"{name(row.model)} {row.finals:.3f}" for row in tried)
+            runs = ", ".join(f"{name(row.model)} {abs(row.finals or 0.0):.3f}" for row in tried)
             said.append(f"short real runs, on validation: {runs}")
         return [*said, *(f.sentence for f in self.failed)]
 

@@ -12,12 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from tunesmith.choosing.evidence import WEIGHTS, Evidence, drawn_again
+from tunesmith.choosing.evidence import WEIGHTS, Evidence, EvidenceOfNumbers, drawn_again
 from tunesmith.choosing.nearness import Nearness
 from tunesmith.choosing.prior import MOST, prior, weight_of
 from tunesmith.choosing.ranking import Failed, Ranking, Row
 from tunesmith.errors import BadOption
 from tunesmith.evaluation import Score
+from tunesmith.training.heads import are_numbers
 
 DRAWS: Final = 200
 TO_SIGMA: Final = 1.4826  # of a median distance, for normal values
@@ -39,7 +40,7 @@ class Candidate:
     parameters: int
     macs: int
     pretraining: float | None
-    evidence: Evidence
+    evidence: Evidence | EvidenceOfNumbers
     scores: Mapping[str, float | None] = field(default_factory=dict)
     seconds: float | None = None
     nearness: Nearness | None = None
@@ -113,7 +114,8 @@ def ranked(
             scores={**own.evidence.scores(), **own.scores},
         )
         rows.append(row)
-    return Ranking(data, len(targets), int(targets.max()) + 1, examples, weight, tuple(rows), tuple(failed))
+    classes = 0 if are_numbers(targets) else int(targets.max()) + 1
+    return Ranking(data, len(targets), classes, examples, weight, tuple(rows), tuple(failed))
 
 
 def standing(values: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def with_best(
         return float("inf") if limit is None else limit / 3 - (time.monotonic() - began)
 
     def ranked() -> str | Ranking:
-        chosen = look(task.name, default=task.model)
+        chosen = look(task.kind, default=task.model)
         if len(chosen) == 1:
             return str(chosen[0])
         return ranking_of(chosen, data, task, asked, store, known, say, left)

@@ -15,6 +15,7 @@ from tunesmith.choosing.evidence import evidence_of, other_scores
 from tunesmith.choosing.nearness import EXAMPLES, Nearness, confidence, shift, source_posteriors
 from tunesmith.choosing.prior import RANDOM, pretraining_examples
 from tunesmith.choosing.which_network import Candidate
+from tunesmith.data.split import strata
 from tunesmith.errors import TunesmithError
 from tunesmith.health.repeats import same_bytes
 from tunesmith.networks.network import Network, Want
@@ -41,8 +42,9 @@ class TooLong(TunesmithError):
 class Probe:
     """The examples that all candidates see.
 
-    dataset: rows of the training split. targets: their classes, [N]. groups: [N], what is left out together:
-    the group column's, or examples of equal bytes. total: examples of all splits, which a fit would store.
+    dataset: rows of the training split. targets: their classes [N], or numbers [N, K]. groups: [N], what is
+    left out together: the group column's, or examples of equal bytes. total: examples of all splits, which
+    a fit would store.
     """
 
     dataset: Any
@@ -63,7 +65,7 @@ def probe_of(dataset: Any, targets: np.ndarray, count: int, known: dict[str, byt
 
 
 def probe_rows(targets: np.ndarray, count: int) -> np.ndarray:
-    """Rows evenly over each class, in order: the same ones whatever the seed, so that their records serve.
+    """Rows evenly over each class, or tenth of numbers, in order; whatever the seed, so that records serve.
 
     Not `training.sampling.sampled`, which draws by a seed and may leave a rare class with one example.
 
@@ -73,6 +75,7 @@ def probe_rows(targets: np.ndarray, count: int) -> np.ndarray:
     if len(targets) <= count:
         return np.arange(len(targets))
     found = []
+    targets = strata(targets)
     for k in np.unique(targets):
         rows = np.flatnonzero(targets == k)
         share = min(len(rows), max(FEWEST, round(len(rows) * count / len(targets))))

@@ -60,7 +60,7 @@ def rank(
     finals: a short real run of up to three that may be the best decides between them, on validation.
     time_limit: end after 90s, 10m, 1h30m, with the candidates that were seen until then.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
     weight: the column that says how much an example counts.
@@ -97,7 +97,7 @@ def rank(
     known: dict[str, bytes] = {}
     found, how, looked = read_data(asked, store, known, say)
     looked.close()
-    chosen = candidates(models, how.name, default=how.model)
+    chosen = candidates(models, how.kind, default=how.model)
 
     def left() -> float:
         return float("inf") if limit is None else limit - (time.monotonic() - began)
@@ -134,7 +134,8 @@ def ranking_of(
     targets = np.asarray(task.targets(data.train, labels))
     total = sum(len(own) for own in data.splits.values())
     probe = probe_of(data.train, targets, asked.get("examples", EXAMPLES), known, total)
-    few = [labels.names[k] for k in np.flatnonzero(np.bincount(probe.targets) < FEWEST)]
+    seldom = np.flatnonzero(np.bincount(probe.targets) < FEWEST) if task.answers == "classes" else ()
+    few = [labels.names[k] for k in seldom]
     if few:
         say.warn(f"fewer than {FEWEST} training examples of {some(few)}: the ranking says little of them")
     how = {name: asked[name] for name in ("engine", "device", "seed")}
