@@ -13,6 +13,7 @@ from tunesmith.health import shingles, twins
 from tunesmith.health.classes import about_classes
 from tunesmith.health.finding import Finding, Health, Item, Level
 from tunesmith.health.neighbours import neighbours
+from tunesmith.health.numbers import about_numbers
 from tunesmith.health.repeats import TEST, leaks, repeats, same_bytes, sets
 from tunesmith.health.roll import SHOWN, Roll
 from tunesmith.health.seen import Seen
@@ -80,7 +81,9 @@ def examine(
     near, leaked, skipped = _near_duplicates(seen, same, lengths, brief=brief)
     facts, odd = about_images(roll, seen.looks) if seen.looks else about_texts(roll, lengths)
     unusable = [*_unusable(roll, skip_bad), *_absent(seen, skip_bad)]
-    found = [*unusable, *repeats(roll, same), *near, *about_classes(roll), *odd]
+    numbers = seen.data.answers == "numbers"
+    answers = about_numbers(roll, seen.data.targets) if numbers else about_classes(roll)
+    found = [*unusable, *repeats(roll, same), *near, *answers, *odd]
     if features is None:
         kinds = NEED_FEATURES if roll.takes == "image" else (*NEED_FEATURES, "truncated_texts")
         skipped |= dict.fromkeys(kinds, "needs_model")
@@ -89,7 +92,9 @@ def examine(
             more, cut = about_tokens(roll, features.tokens, features.window, features.model)
             facts, found = facts | more, found + cut
         found += _close_by(roll, same, features)
-        if features.learned:
+        if numbers:
+            skipped["suspected_labels"] = "numbers"
+        elif features.learned:
             skipped["suspected_labels"] = "learned_from"
         elif (doubted := _doubted(roll, same, features, seed, progress)) is None:
             skipped["suspected_labels"] = "too_few"
@@ -99,16 +104,21 @@ def examine(
         seen.data.name,
         roll.takes,
         seen.data.understood,
-        {
-            name: dict(zip(SPLITS, row.tolist(), strict=True))
-            for name, row in zip(roll.names, roll.counts, strict=True)
-        },
+        _counts(roll, seen.data.targets),
         tuple(sorted(found, key=lambda finding: ORDER.index(finding.level))),
         facts,
         skipped,
         None if features is None else features.model,
     )
     return Examined(health, leaked[roll.splits == TEST])
+
+
+def _counts(roll: Roll, columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Usable examples by label and split; where the labels are numbers, all under their columns' names."""
+    if columns:
+        return {", ".join(columns): dict(zip(SPLITS, roll.counts.sum(0).tolist(), strict=True))}
+    rows = zip(roll.names, roll.counts, strict=True)
+    return {name: dict(zip(SPLITS, row.tolist(), strict=True)) for name, row in rows}
 
 
 def linked(pairs: Ints, count: int) -> list[Ints]:
@@ -140,10 +150,13 @@ def _unusable(roll: Roll, skip_bad: bool) -> list[Finding]:
 
 def _absent(seen: Seen, skip_bad: bool) -> list[Finding]:
     """What the data name and `read` could not have; it never became an example."""
-    lost = [(Item(finding.where, note=finding.message),) for finding in seen.data.left_out]
     level: Level = "warning" if skip_bad else "error"
-    values = {"takes": seen.roll.takes, "groups": len(lost), "count": len(lost)}
-    return [Finding("absent", level, values, tuple(lost[:SHOWN]), len(lost))] if lost else []
+    found = []
+    for kind in ("absent", "no_number"):
+        lost = [(Item(f.where, note=f.message),) for f in seen.data.left_out if f.kind == kind]
+        values = {"takes": seen.roll.takes, "groups": len(lost), "count": len(lost)}
+        found += [Finding(kind, level, values, tuple(lost[:SHOWN]), len(lost))] if lost else []
+    return found
 
 
 def _near_duplicates(

@@ -69,6 +69,30 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "请补回文件或删除相应的行；使用 --skip-bad 可将其排除。",
         ),
     },
+    "no_number": {
+        "en": Words(
+            "rows without a number",
+            "No number where one is needed: {count:,} rows (text, a unit, NaN, an empty cell).",
+            "Each is named with what to write instead; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "缺少数值的行",
+            "需要数值却没有：{count:,} 行（文字、单位、NaN 或空单元格）。",
+            "每一行都说明了应如何改写；使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "outlying_numbers": {
+        "en": Words(
+            "numbers far from all others",
+            "Of {total:,} examples, {count:,} have a number over 10 robust deviations from the median.",
+            "Look whether a point or a unit slipped; a few such numbers can rule what is learned.",
+        ),
+        "zh": Words(
+            "远离其他值的数值",
+            "{total:,} 个样本中有 {count:,} 个的数值距中位数超过 10 个稳健标准差。",
+            "请检查小数点或单位是否有误；少数这样的数值就可能左右学习结果。",
+        ),
+    },
     "byte_equal_two_labels": {
         "en": Words(
             "byte-equal under two labels",
@@ -261,6 +285,10 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "learned_from": {
         "en": Words("the model learned from these labels; name the one that its run began with", "", ""),
         "zh": Words("该模型学习过这些标签；请改用其运行开始时的模型", "", ""),
+    },
+    "numbers": {
+        "en": Words("the answers are numbers, which are doubted by how far out they are", "", ""),
+        "zh": Words("答案是数值；仅按偏离程度检查", "", ""),
     },
     "too_few": {
         "en": Words("too few examples of each class to hold some back", "", ""),

@@ -53,7 +53,7 @@ def check(
     model: whose features are used: SOURCE/NAME[?ARGS][@WEIGHTS], a .safetensors file, a run's folder.
     task: what is to be learned; found from the data when not named.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
     weight: the column that says how much an example counts.
@@ -118,7 +118,8 @@ def _features(
     from tunesmith.verbs.loading import wanted_network
 
     roll = seen.roll
-    if len(np.unique(roll.codes[roll.usable[roll.splits[roll.usable] == 0]])) < 2:
+    few = len(np.unique(roll.codes[roll.usable[roll.splits[roll.usable] == 0]])) < 2
+    if task.answers == "classes" and few:
         raise BadData("what can be read of the training split has not two classes; mend the data first.")
     good = {
         split: seen.data.splits[split].select(roll.rows[roll.usable[roll.splits[roll.usable] == i]])

@@ -26,6 +26,7 @@ SHOWN = 5  # bad items that a message lists
 LEARNS = {"classes": "classification", "numbers": "regression"}
 BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in what was understood already
     "byte_equal_two_labels",
+    "outlying_numbers",
     "byte_equal_across",
     "near_duplicates_across",
     "labels_alike",
