@@ -37,6 +37,7 @@ def die_at(
 ) -> None:
     """Arrange for SIGKILL, or another signal, at the count-th step, fsync, rename, prediction or event."""
     from tunesmith.tasks.classification import Classification
+    from tunesmith.tasks.regression import Regression
     from tunesmith.training import frozen
     from tunesmith.training.stepping import Stepper
 
@@ -63,6 +64,7 @@ def die_at(
         Path.rename = deadly(Path.rename, after=bool(count % 2))  # type: ignore[method-assign]
     elif what == "predict":  # during evaluation
         Classification.predict = deadly(Classification.predict)  # type: ignore[method-assign]
+        Regression.predict = deadly(Regression.predict)  # type: ignore[method-assign]
     elif what == "phase":  # at a phase change
         frozen.verify = deadly(frozen.verify)
     else:

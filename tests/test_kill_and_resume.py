@@ -32,21 +32,37 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 CASES: list[Case] = [
     (s, kind, replay) for kind in ("photos", "reviews") for replay in (True, False) for s in STRATEGIES
 ] + [("contrastive", "reviews", True), ("contrastive", "reviews", False)]
+OF_NUMBERS: list[Case] = [("lp_ft", "prices", True), ("auto", "prices", False)]
 DRAWN = [CASES[i] for i in (0, 8, 16, 24, 4, 19, 3, 11, 13)]  # of the 30: strategies, both kinds, both ways
 MOMENTS = {"step": 14, "fsync": 40, "rename": 8, "predict": 5, "phase": 1}  # and how often each comes about
 ALL = 200
 
 
 @pytest.fixture(scope="module")
-def options(photos: Path, reviews: Path, tiny_text: Callable[[str], Path]) -> Callable[..., dict[str, Any]]:
+def prices(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 48 pictures with a number each."""
+    path = tmp_path_factory.mktemp("data") / "prices.csv"
+    names = sorted(photos.rglob("*.png"))
+    path.write_text("file,price\n" + "".join(f"{name},{i % 16 + i / 50}\n" for i, name in enumerate(names)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def options(
+    photos: Path, reviews: Path, prices: Path, tiny_text: Callable[[str], Path]
+) -> Callable[..., dict[str, Any]]:
     """A fit of about a second: a small network, 34 pictures or 42 texts, 3 epochs."""
     bert = tiny_text("bert")
 
     def asked(case: Case, out: Path, *, seed: int = 0) -> dict[str, Any]:
         strategy, kind, replay = case
         own = dict(STRATEGIES.get(strategy, {}))
-        if kind == "photos":
-            own |= {"data": str(photos), "model": "timm/test_resnet@none", "image_size": 32}
+        if kind in ("photos", "prices"):
+            own |= {
+                "data": str(photos if kind == "photos" else prices),
+                "model": "timm/test_resnet@none",
+                "image_size": 32,
+            }
             if strategy == "gradual":
                 own["augment"] = "standard"
         else:
@@ -134,6 +150,19 @@ def test_a_killed_run_resumes_to_the_same_bits(
 ) -> None:
     case = DRAWN[draw]
     killed_and_resumed(ask, options(case, tmp_path / "run"), random.Random(f"{seed} {draw}"))
+    assert outcome(tmp_path / "run") == unharmed(case)
+
+
+@pytest.mark.parametrize("case", OF_NUMBERS)
+def test_a_killed_run_of_numbers_resumes_to_the_same_bits(
+    case: Case,
+    seed: int,
+    ask: Ask,
+    unharmed: Callable[[Case], str],
+    options: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    killed_and_resumed(ask, options(case, tmp_path / "run"), random.Random(f"{seed} {case}"))
     assert outcome(tmp_path / "run") == unharmed(case)
 
 

@@ -52,12 +52,14 @@ def compared(runs: Sequence[str | Path | Run]) -> Comparison:
     from tunesmith.reports.content import Comparison
     from tunesmith.reports.predictions import read_predictions
     from tunesmith.runs import Run as Opened
+    from tunesmith.verbs.gathering import refuse_numbers
 
     if isinstance(runs, str | Path | Opened) or len(runs) < 2:
         raise BadOption("compare takes two runs or more: tunesmith compare runs/FIRST runs/SECOND.")
     opened = [run if isinstance(run, Opened) else Opened.open(run) for run in runs]
     for run in opened:
         _ = run.scores  # raises for one that is unfinished
+        refuse_numbers(run)
     first = opened[0]
     labels = _same_labels(opened)
     predictions = [read_predictions(run.folder, "test", labels) for run in opened]

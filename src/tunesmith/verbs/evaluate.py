@@ -28,7 +28,7 @@ def evaluate(
     run: the folder of the run; runs/latest is the newest one.
     data: labelled data in any form that fit takes; all of it is scored.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
     batch: items at a time.

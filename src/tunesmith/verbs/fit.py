@@ -112,14 +112,14 @@ def fit(
     balance: none, weights (rare classes count more) or sampler (drawn more often).
     augment: none, flip or standard (crop, flip, colour) for images; features: stored activations.
     batch_norm: of unfrozen stages: auto, train, or frozen.
-    metric: what validation decides by; accuracy, or macro_f1 where classes differ over threefold.
+    metric: what validation decides by; accuracy, or macro_f1 where classes differ threefold; of numbers rmse.
     keep: auto (what validation finds best: trained, its linear probe, or between them), trained or probe.
     baselines: auto (words or colours, random weights), all (on all examples, and from scratch) or none.
     beside: other networks, comma separated, whose linear probes are scored too: was a better one at hand?
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
     weight: the column that says how much an example counts.

@@ -38,6 +38,7 @@ def gather(run: Run, *, data: Any = None) -> Content:
     Raises BadRun for a run that is unfinished or damaged.
     """
     scores, described, manifest, asked = run.scores, run.described, run.manifest, run.asked
+    refuse_numbers(run)
     labels = tuple(described["labels"]["names"])
     learned = tuple(described["labels"]["counts"])
     task = TASKS.load(described["task"])()
@@ -101,6 +102,16 @@ def gather(run: Run, *, data: Any = None) -> Content:
         missing=missing,
         ladder=tuple(run.ladder),
     )
+
+
+def refuse_numbers(run: Run) -> None:
+    """Raise BadRun for a run whose answers are no classes: pages show classes alone as yet."""
+    task = TASKS.load(run.described["task"])()
+    if task.answers != "classes":
+        raise BadRun(
+            f"{run.folder} is a run of {task.name}, and pages and comparisons are of classes as yet; its "
+            f"scores.json and predictions.parquet hold everything."
+        )
 
 
 def _valid(run: Run, labels: tuple[str, ...], missing: dict[str, str]) -> Predictions | None:

@@ -34,13 +34,15 @@ def stages(
     prepare(offline=offline)
     from tunesmith.networks.network import Want
     from tunesmith.sources import resolve
+    from tunesmith.tasks import TASKS
     from tunesmith.verbs.loading import load_network
 
     if (Path(model) / "manifest.json").is_file():
         from tunesmith.runs import Run
 
         return Run.open(model).model[0]
-    kind = task or ("text-classification" if resolve(model).source == "hf" else "image-classification")
+    kind = "text-classification" if resolve(model).source == "hf" else "image-classification"
+    kind = kind if task is None else TASKS.load(task)().kind
     return load_network(model, Want(kind, 2, image_size=image_size))
 
 
@@ -129,7 +131,7 @@ def plan(
     family: whose default rates hold where no network is named: cnn, convnext, vit or text.
     task: what is to be learned; found from the data when not named.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
     weight: the column that says how much an example counts.
@@ -202,7 +204,9 @@ def models(
     local: only those whose weights are on this machine.
     """
     from tunesmith.sources import SOURCES, headed_files
+    from tunesmith.tasks import TASKS
 
+    task = TASKS.load(task)().kind if task in TASKS.names() else task
     found = [m for m in headed_files(pattern, source or "") if not task or m.kind == task]
     for name in [source] if source else SOURCES.names():
         try:

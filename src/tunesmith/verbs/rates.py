@@ -100,7 +100,7 @@ def lr(
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
     item: the column with texts or with paths of images.
-    target: the column with labels.
+    target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
     weight: the column that says how much an example counts.
