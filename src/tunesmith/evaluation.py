@@ -119,7 +119,7 @@ def gap(
     ours, theirs: outcomes of the task for the same units. rows: of a bootstrap sample, or all.
     """
     first, second = (
-        task.score({name: own[rows] for name, own in outcomes.items()}, labels)[metric]
+        task.score({name: own[rows] for name, own in outcomes.items()}, labels, only=metric)[metric]
         for outcomes in (ours, theirs)
     )
     return sign_of(metric) * (first - second)

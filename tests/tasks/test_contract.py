@@ -136,6 +136,14 @@ class TaskContract:
         again = task.score({name: values[::-1] for name, values in outcomes.items()}, labels)
         assert again == pytest.approx(every)
 
+    def test_one_metric_alone_is_the_one_among_all(
+        self, task: Task, data: Data, batch: Batch, labels: Labels
+    ) -> None:
+        predictions = task.predict(network(np.roll(self.outputs(batch, labels), 1, axis=0)), batch)
+        outcomes = task.outcomes(predictions, task.targets(data.test, labels))
+        for metric, value in task.score(outcomes, labels).items():
+            assert task.score(outcomes, labels, only=metric)[metric] == value
+
     def test_targets_are_what_collate_gives(
         self, task: Task, data: Data, batch: Batch, labels: Labels
     ) -> None:

@@ -44,7 +44,7 @@ class _Scoring:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def score(self, *_: object) -> dict[str, float]:
+    def score(self, *_: object, **__: object) -> dict[str, float]:
         return self.scores
 
 

@@ -116,7 +116,7 @@ class Classification:
         own = np.clip(probabilities[np.arange(len(truth)), truth], SMALLEST, 1.0)
         return {"truth": truth, "guess": probabilities.argmax(1), "surprise": -np.log(own)}
 
-    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
+    def score(self, outcomes: Outcomes, labels: Labels, *, only: str | None = None) -> dict[str, float]:  # noqa: ARG002
         """accuracy, balanced_accuracy, macro_f1, log_loss; precision, recall and f1 of each class.
 
         As scikit-learn defines them: what would divide by zero is 0; balanced accuracy runs over the

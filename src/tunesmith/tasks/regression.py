@@ -132,7 +132,7 @@ class Regression:
         """Per example the true numbers and the answered ones, float64 [n, K], in spreads from the mean."""
         return {"target": np.stack(list(targets)), "answer": np.stack(list(predictions))}
 
-    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
+    def score(self, outcomes: Outcomes, labels: Labels, *, only: str | None = None) -> dict[str, float]:
         """rmse, mae, r2 and spearman in the person's unit, and squared_loss, which training lowers.
 
         Of several columns each has its own ("rmse/price"), and there are standardised_rmse, the mean of their
@@ -142,20 +142,21 @@ class Regression:
         spreads = np.asarray(labels.spreads)
         target = outcomes["target"] * spreads + labels.means
         answer = outcomes["answer"] * spreads + labels.means
-        rmse = np.sqrt(((answer - target) ** 2).mean(0))
+        kind = None if only is None else only.partition("/")[0].removeprefix("standardised_")
         of_each: dict[str, NDArray[np.float64]] = {
-            "rmse": rmse,
-            "mae": np.abs(answer - target).mean(0),
-            "r2": np.asarray([_r2(own, said) for own, said in zip(target.T, answer.T, strict=True)]),
-            "spearman": np.asarray(
-                [_spearman(own, said) for own, said in zip(target.T, answer.T, strict=True)]
-            ),
+            name: np.asarray([metric(*own) for own in zip(target.T, answer.T, strict=True)])
+            for name, metric in METRICS.items()
+            if kind in (None, name)
         }
         lost = {"squared_loss": float(((outcomes["answer"] - outcomes["target"]) ** 2).mean())}
         if len(labels.names) == 1:
             return {name: float(values[0]) for name, values in of_each.items()} | lost
-        scores = {"standardised_rmse": float((rmse / spreads).mean())}
-        scores |= {name: float(of_each[name].mean()) for name in ("r2", "spearman")} | lost
+        scores: dict[str, float] = {
+            name: float(of_each[name].mean()) for name in ("r2", "spearman") if name in of_each
+        }
+        if "rmse" in of_each:
+            scores = {"standardised_rmse": float((of_each["rmse"] / spreads).mean())} | scores
+        scores |= lost
         for k, column in enumerate(labels.names):
             scores |= {f"{name}/{column}": float(values[k]) for name, values in of_each.items()}
         return scores
@@ -189,6 +190,14 @@ def _standardised(written: Sequence[str], labels: Labels) -> NDArray[np.float64]
     return found
 
 
+def _rmse(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
+    return math.sqrt(float(((answer - target) ** 2).mean()))
+
+
+def _mae(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
+    return float(np.abs(answer - target).mean())
+
+
 def _r2(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
     """The share of the spread that is explained; of equal targets 1 if they are met and 0 if not."""
     left = float(((target - answer) ** 2).sum())
@@ -203,3 +212,11 @@ def _spearman(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float
     if np.ptp(target) == 0 or np.ptp(answer) == 0:
         return 0.0
     return float(np.corrcoef(rankdata(target), rankdata(answer))[0, 1])
+
+
+METRICS: Final[Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64]], float]]] = {
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
+    "spearman": _spearman,
+}

@@ -200,8 +200,11 @@ class Task(Protocol):
     def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
         """What scoring needs of each unit: arrays of equal length, one row per unit."""
 
-    def score(self, outcomes: Outcomes, labels: Labels) -> dict[str, float]:
-        """The metrics over some units; a pure function, called again for every bootstrap sample."""
+    def score(self, outcomes: Outcomes, labels: Labels, *, only: str | None = None) -> dict[str, float]:
+        """The metrics over some units; a pure function, called again for every bootstrap sample.
+
+        only: the one metric that is asked for; others may be left out where they cost time.
+        """
 
     def trivial(self, labels: Labels, count: int) -> tuple[str, list[Any]]:
         """The answer that needs no input, its name and so many copies of it as predictions."""
