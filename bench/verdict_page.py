@@ -27,7 +27,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
         lines.append(f"\n`{results['nulls']['command']}`\n")
     if "planted" in results:
         lines += [
-            "Planted on real data (128 pixels, one epoch):\n",
+            "Planted on real data (128 pixels):\n",
             "| planted | data, network | alarm | what was kept | passes added to those needed |",
             "|---|---|---|---|---|",
         ]
