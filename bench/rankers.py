@@ -151,6 +151,7 @@ def interval(values: Any, seed: int) -> dict[str, float]:
 def kept(found: Candidate) -> dict[str, Any]:
     """A candidate as JSON values, from which `candidate` makes it again."""
     own = found.evidence
+    assert isinstance(own, Evidence)  # the table's data sets have classes
     return {
         "origin": found.origin,
         "parameters": found.parameters,
