@@ -112,7 +112,8 @@ def test_with_few_examples_folds_decide_what_is_kept(
         chosen = next(one for one in candidates if one.what == better)
         return keeping.Decision(chosen.what, None, "kept.", {}, options["where"])
 
-    monkeypatch.setattr(ladder, "paired_gain", lambda *_: (0.5, 0.1))
+    monkeypatch.setattr(ladder, "gap", lambda *_: 0.5)
+    monkeypatch.setattr("tunesmith.training.rungs.paired_gain", lambda *_: (0.5, 0.1))
     monkeypatch.setattr(keeping, "decide", decided)
     run = ts.fit(str(photos), strategy="auto", out=tmp_path / "run", reporter=Silent(), **OPTIONS)
     assert run is not None

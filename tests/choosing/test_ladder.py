@@ -130,8 +130,9 @@ def test_in_folds_a_rung_above_one_that_was_left_begins_where_that_one_did(
         return up_a_rung(fold, *arguments, **options)
 
     monkeypatch.setattr(ladder, "climbed", seen)
-    gains = iter([0.0, 0.0, 0.5, 0.5])  # of last 1 and full, after two folds and at the end
-    monkeypatch.setattr(ladder, "paired_gain", lambda *_: (next(gains), 0.1))
+    gains, known = iter([0.0, 0.5]), iter([0.0, 0.5])  # of last 1 and full, after two folds and at the end
+    monkeypatch.setattr(ladder, "gap", lambda *_: next(known))
+    monkeypatch.setattr("tunesmith.training.rungs.paired_gain", lambda *_: (next(gains), 0.1))
     rungs = climbed(task, replayed("far"))
     assert [rung.taken for rung in rungs] == [True, False, True]
     head, block, full = begun[:3], begun[3:5], begun[5:]  # the third fold of a rung without gain is spared

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tunesmith.choosing.folds import climbed, out_of_fold, parted, put_back
 from tunesmith.choosing.pilot import Pilot
 from tunesmith.data.data import Data
 from tunesmith.errors import Diverged
+from tunesmith.evaluation import gap
 from tunesmith.networks.network import Network
 from tunesmith.plan import Plan
 from tunesmith.tasks.task import Labels, Task
@@ -23,7 +24,10 @@ from tunesmith.training import processes
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.rungs import Rung, given_up, paired_gain
+from tunesmith.training.rungs import Rung, given_up, judged, left_out
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Outcomes
 
 # Shares of the work: one block of BERT-base or ViT-S holds 8 %; MobileNetV2's last convolution, 6 %, is none.
 BLOCK, QUARTER = 0.08, 0.25
@@ -78,7 +82,7 @@ def expected(plan: Plan, seconds: Sequence[float | None]) -> list[Rung]:
     """The rungs of a plan before any of them is trained."""
     first, *others = zip(plan.phases, seconds, strict=True)
     begun = Rung(first[0].name, None, None, first[1], True, "first")
-    return [begun, *(Rung(p.name, None, None, s, False, "not_reached") for p, s in others)]
+    return [begun, *(left_out(phase.name, cost, "not_reached") for phase, cost in others)]
 
 
 def outcome(before: Sequence[Rung], rows: Sequence[Mapping[str, Any]]) -> list[Rung]:
@@ -139,7 +143,7 @@ def climb(
         for part in parts:
             opened.callback(part.close)
         for index, phase in enumerate(plan.phases):
-            rung = Rung(phase.name, None, None, seconds[index], False, "not_reached")
+            rung = left_out(phase.name, seconds[index], "not_reached")
             # Each fold learns from all but its own part, and the whole is trained after.
             ahead = sum(s or 0.0 for s in seconds[: index + 1]) + (len(parts) - 1) * (seconds[index] or 0.0)
             over = time_limit is not None and time.monotonic() - began + ahead > time_limit
@@ -160,10 +164,14 @@ def climb(
                     replaying=replaying,
                     device=device,
                 )
-                judged = partial(_judged, rung, task, answers, targets, labels, metric)
+                both = partial(_both, task, answers, targets)
                 try:
-                    rows, now = out_of_fold(parts, learn, partial(_hopeless, judged) if rungs else None)
-                    rung = judged(rows, now)
+                    if rungs:
+                        rows, now = out_of_fold(parts, learn, partial(_hopeless, both, task, labels, metric))
+                        rung = judged(phase.name, seconds[index], task, *both(rows, now), labels, metric)
+                    else:
+                        rows, now = out_of_fold(parts, learn)
+                        rung = replace(rung, taken=True, why="first")
                 except Diverged:
                     if not rungs:
                         raise
@@ -178,29 +186,21 @@ def climb(
     return Climbed(tuple(rungs), [answers[row] for row in range(len(targets))])
 
 
+def _both(
+    task: Task, below: Mapping[int, Any], targets: Sequence[Any], rows: Sequence[int], now: list[Any]
+) -> tuple[Outcomes, Outcomes]:
+    """What became of some rows by a rung's answers, and by those of the rung below to the same."""
+    truth = [targets[row] for row in rows]
+    return task.outcomes(now, truth), task.outcomes([below[row] for row in rows], truth)
+
+
 def _hopeless(
-    judged: Callable[[Sequence[int], list[Any]], Rung], rows: Sequence[int], now: list[Any]
-) -> bool:
-    gain = judged(rows, now).gain
-    return gain is not None and gain <= 0.0
-
-
-def _judged(
-    rung: Rung,
+    both: Callable[[Sequence[int], list[Any]], tuple[Outcomes, Outcomes]],
     task: Task,
-    below: Mapping[int, Any],
-    targets: Sequence[Any],
     labels: Labels,
     metric: str,
     rows: Sequence[int],
     now: list[Any],
-) -> Rung:
-    """The rung by its answers to some rows, beside those of the rung below to the same."""
-    if not below:
-        return replace(rung, taken=True, why="first")
-    truth = [targets[row] for row in rows]
-    ours, theirs = task.outcomes(now, truth), task.outcomes([below[row] for row in rows], truth)
-    gain, error = paired_gain(task, ours, theirs, labels, metric)
-    return replace(
-        rung, gain=gain, error=error, taken=gain > error, why="gain" if gain > error else "no_gain"
-    )
+) -> bool:
+    """Whether a rung's answers so far gain nothing; its error, which is most of the work, is not asked."""
+    return gap(task, *both(rows, now), labels, metric) <= 0.0
