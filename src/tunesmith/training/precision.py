@@ -57,23 +57,14 @@ def equal_answers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) ->
     exact, coarse: two versions of the same features, [N, D]. targets: classes [N], or numbers [N, K], whose
     answers are equal where they differ by a hundredth of the targets' spread at most.
     """
-    if are_numbers(targets):
-        return _equal_numbers(exact, coarse, targets)
-    classes = int(targets.max()) + 1
+    outputs = targets.shape[1] if are_numbers(targets) else int(targets.max()) + 1
     equal = np.zeros(len(targets), bool)
     half = np.arange(len(targets)) % 2 == 0
     for asked in (half, ~half):
-        probe = ridge(exact[~asked].astype(np.float64), targets[~asked], classes)
-        a, b = (np.stack(probe.answers(part[asked].astype(np.float64))).argmax(1) for part in (exact, coarse))
-        equal[asked] = a == b
-    return float(equal.mean())
-
-
-def _equal_numbers(exact: np.ndarray, coarse: np.ndarray, targets: np.ndarray) -> float:
-    equal = np.zeros(len(targets), bool)
-    half = np.arange(len(targets)) % 2 == 0
-    for asked in (half, ~half):
-        probe = ridge(exact[~asked].astype(np.float64), targets[~asked], targets.shape[1])
+        probe = ridge(exact[~asked].astype(np.float64), targets[~asked], outputs)
         a, b = (np.stack(probe.answers(part[asked].astype(np.float64))) for part in (exact, coarse))
-        equal[asked] = (np.abs(a - b) <= SAME * targets.std(0)).all(1)
+        if are_numbers(targets):
+            equal[asked] = (np.abs(a - b) <= SAME * targets.std(0)).all(1)
+        else:
+            equal[asked] = a.argmax(1) == b.argmax(1)
     return float(equal.mean())

@@ -26,7 +26,7 @@ from tunesmith.seals import write_sealed
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
-from tunesmith.training.events import EpochEnd, Halved, Step
+from tunesmith.training.events import EpochEnd, Event, Halved, Step
 from tunesmith.training.examples import Examples
 from tunesmith.training.layout import memory_kept
 from tunesmith.training.loop import Training
@@ -87,12 +87,12 @@ def begin(
         data, task, seen = read_data(asked, store, known, say)
         with closing(seen):
             health, leaked = examined_first(seen, data, say, skip_bad=asked["skip_bad"])
-    ranking, started = None, time.monotonic()
+    ranking, choosing = None, time.monotonic()
     if folder is None and (
         asked["model"] == planning.AUTO or (asked["model"], asked["plan"]) == (None, None)
     ):
         asked, ranking = with_best(asked, data, task, store, known, say)
-    spent = time.monotonic() - started
+    spent = time.monotonic() - choosing
     labels, want, network = wanted_network(asked, task, data, say)
     plan = plan_for(asked, network, data, labels, task)
     if ranking is not None:
@@ -298,14 +298,9 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
         late = isinstance(event, Step) and time.monotonic() - saved > every
         if main and isinstance(event, EpochEnd):
             _write_history(folder, training.progress.history)
+        if main and (line := _logged(event)) is not None:
             with log.open("a", encoding="utf-8") as lines:
-                lines.write(epoch_line(event.row, best=event.best) + "\n")
-        if main and isinstance(event, Halved):
-            with log.open("a", encoding="utf-8") as lines:
-                lines.write(f"memory ran out: {event.pieces} pieces a batch\n")
-        if main and isinstance(event, Remedied):
-            with log.open("a", encoding="utf-8") as lines:
-                lines.write(f"{event}\n")
+                lines.write(line + "\n")
         if main and (isinstance(event, EpochEnd) or late or stop):
             write_checkpoint(folder / "checkpoint", training.snapshot())
             saved = time.monotonic()
@@ -314,6 +309,15 @@ def _train(training: Training, started: Started, say: Reporter, interrupted: Req
             raise interrupted.answer()
     if processes.any_of(bool(interrupted)):  # asked while the last checkpoint was written
         raise interrupted.answer()
+
+
+def _logged(event: Event) -> str | None:
+    """The line of log.txt on an event; None where it has none."""
+    if isinstance(event, EpochEnd):
+        return epoch_line(event.row, best=event.best)
+    if isinstance(event, Halved):
+        return f"memory ran out: {event.pieces} pieces a batch"
+    return str(event) if isinstance(event, Remedied) else None
 
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -334,7 +338,7 @@ def check_early(asked: Mapping[str, Any]) -> None:
             "chosen from the data; leave lr out, or name strategy and stages."
         )
     accelerator_for(asked["device"], asked["precision"])
-    if asked["model"] != "auto":
+    if asked["model"] != planning.AUTO:
         check_name(asked["model"])
     check_baselines(asked["baselines"])
     check_keep(asked["keep"], asked["head"])

@@ -38,7 +38,7 @@ LADDER: Final = "ladder.json"  # the rungs and what became of them, in a run's f
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decided:
     """The plan that trains, and for auto the rungs.
 
     spent: seconds that deciding took of the time limit. kept: what is kept at the end, where folds decided.
@@ -70,9 +70,7 @@ class Begun:
     spent: float
 
 
-def decide(
-    asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter, folder: Path | None
-) -> Decision:
+def decide(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter, folder: Path | None) -> Decided:
     """The plan as it will train; what it rests on is said.
 
     plan: as the strategy makes it; of one that was given, by a resumed run too, nothing is left to decide.
@@ -82,32 +80,32 @@ def decide(
         return _kept(plan, folder)
     if asked["plan"] is not None:
         climbs = any(phase.must_gain for phase in plan.phases)
-        return Decision(plan, tuple(ladder.expected(plan, [None] * len(plan.phases))) if climbs else ())
+        return Decided(plan, tuple(ladder.expected(plan, [None] * len(plan.phases))) if climbs else ())
     if planning.unanswered(planning.wishes_of(asked)):
-        return Decision(_with_block(asked, plan, begun, say), spent=begun.spent)
+        return Decided(_with_block(asked, plan, begun, say), spent=begun.spent)
     if plan.strategy == "auto":
         return _climbed(asked, plan, begun, say)
-    return Decision(plan, spent=begun.spent)
+    return Decided(plan, spent=begun.spent)
 
 
-def write_ladder(folder: Path, decided: Decision, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_ladder(folder: Path, decided: Decided, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep what became of the rungs. rows: of those that training judged."""
     if decided.rungs:
         write_sealed(folder, LADDER, decided.to_json(ladder.outcome(decided.rungs, rows)))
 
 
-def predicted(plan: Plan, decided: Decision) -> list[float | None]:
+def predicted(plan: Plan, decided: Decided) -> list[float | None]:
     """Seconds that each phase of a plan was predicted to take, where it was."""
     known = {rung.name: rung.seconds for rung in decided.rungs}
     return [known.get(phase.name) for phase in plan.phases]
 
 
-def _kept(plan: Plan, folder: Path) -> Decision:
+def _kept(plan: Plan, folder: Path) -> Decided:
     if not (folder / LADDER).is_file():
-        return Decision(plan)
+        return Decided(plan)
     found = json.loads(read_sealed(folder, LADDER))
     kept = keeping.Decision(**found["kept"]) if "kept" in found else None
-    return Decision(plan, tuple(Rung(**row) for row in found["rungs"]), found["spent"], kept)
+    return Decided(plan, tuple(Rung(**row) for row in found["rungs"]), found["spent"], kept)
 
 
 def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Plan:
@@ -130,7 +128,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
     return replace(chosen, notes=(*chosen.notes, note))
 
 
-def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decision:
+def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decided:
     """The ladder: decided between phases from 1,000 training examples on, below that out of fold, before."""
     began = time.monotonic() - begun.spent
     train, valid = begun.examples["train"], begun.examples["valid"]
@@ -152,7 +150,7 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
             say.say(
                 f"rung {rung.name}: {'solved' if rung.seconds is None else f'about {duration(rung.seconds)}'}"
             )
-        return Decision(plan, tuple(rungs), time.monotonic() - began)
+        return Decided(plan, tuple(rungs), time.monotonic() - began)
     try:
         folds = fold_of(
             np.asarray(begun.task.targets(begun.data.train, begun.labels)),
@@ -161,13 +159,13 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
         )
     except BadData as reason:
         say.warn(f"{reason} The validation split decides alone.")
-        return Decision(plan, tuple(rungs), time.monotonic() - began)
+        return Decided(plan, tuple(rungs), time.monotonic() - began)
     climbed, kept = _out_of_fold(asked, plan, begun, say, folds, costs)
     decided = ladder.cut_down(plan, climbed)
     # A plan says nothing of seconds: the same command makes the same plan.
     notes = tuple(rung_line(replace(rung, seconds=None)) for rung in climbed)
     spent = time.monotonic() - began
-    return Decision(replace(decided, notes=(*plan.notes, *notes)), climbed, spent, kept)
+    return Decided(replace(decided, notes=(*plan.notes, *notes)), climbed, spent, kept)
 
 
 def _out_of_fold(
@@ -217,7 +215,9 @@ def _out_of_fold(
             device=asked["device"],
         )
         moves = any(rung.taken for rung in climbed.rungs[1:])
-        kept = _kept_by_folds(begun, recorded, plan, folds, climbed.answers, moves=moves)
+        kept = processes.from_main(
+            lambda: _kept_by_folds(begun, recorded, plan, folds, climbed.answers, moves=moves)
+        )
     finally:
         recorded.close()
     return climbed.rungs, kept
@@ -235,7 +235,7 @@ def _kept_by_folds(
     features = recorded.pooled(begun.examples["train"])
     solved = ridge_answers(features, np.asarray(targets), folds, len(labels.names))
     candidates = [keeping.Candidate(keeping.PROBE, solved), keeping.Candidate(keeping.TRAINED, answers)]
-    decided = keeping.decide(
+    return keeping.decide(
         task,
         candidates if moves else candidates[::-1],
         targets,
@@ -244,4 +244,3 @@ def _kept_by_folds(
         groups_in(train),
         where=keeping.OUT_OF_FOLD,
     )
-    return processes.from_main(lambda: decided)

@@ -17,7 +17,7 @@ from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.verbs.deciding import Decision
+from tunesmith.verbs.deciding import Decided
 
 
 @dataclass
@@ -43,4 +43,4 @@ class Started:
     began: float
     leaked: np.ndarray
     store: Store
-    decided: Decision
+    decided: Decided
