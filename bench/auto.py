@@ -38,9 +38,9 @@ from running import DATA, PLACE, RESULTS, ROOT, SMALL, peer, timed
 
 KERAS = DATA / "weights" / "mobilenetv2_100_keras.safetensors"
 MINILM = "hf/sentence-transformers/all-MiniLM-L6-v2"
-TRAIN = 64 if SMALL else 1200  # examples, so that a table takes hours and not days
-REST = {"valid": 32, "test": 32} if SMALL else {"valid": 400, "test": 800}
-LIMIT = 60 if SMALL else 300  # seconds of auto's training
+TRAIN = 64 if SMALL else 1000  # examples, so that a table takes hours and not days
+REST = {"valid": 32, "test": 32} if SMALL else {"valid": 300, "test": 800}
+LIMIT = 60 if SMALL else 120  # seconds of auto's training
 MOST = 30  # epochs that anybody gets
 SIDE = 128  # pixels of a side, as everybody sees the photos
 STORED = 160  # of the stored pictures' shorter side

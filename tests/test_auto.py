@@ -121,7 +121,9 @@ def test_with_few_examples_folds_decide_what_is_kept(
     assert run.scores["kept"]["where"] == "out of fold"
     assert run.scores["kept"]["what"] == better
     moved = [row["distance"] > 0 for row in json.loads((run.folder / "facts.json").read_text())["moved"]]
-    assert any(moved) == (better == "fine-tuned network")
+    # Of a trained network validation kept the best epoch, and on pictures so few that may be the head's.
+    assert any(moved) == (run.scores["kept"]["phase"] not in (None, "head"))
+    assert (run.scores["kept"]["phase"] is None) == (better == "linear probe")
 
 
 def test_the_report_shows_the_rungs(few: ts.Run) -> None:

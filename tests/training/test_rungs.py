@@ -1,4 +1,4 @@
-"""A phase that must gain is kept if it does; if not, what stood before it is put back; two end the plan."""
+"""A phase that must gain is kept if it does; if not, what stood before it is put back."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_rung_that_does_not_gain_is_undone_to_the_bit(
         ("last 1", False, "no_gain"),
         ("full", False, "no_gain"),
     ]
-    assert training.progress.ended == "ladder"
+    assert training.progress.ended == "plan"
     assert training.progress.best is not None
     assert training.progress.best["phase"] == 0
     assert same(weights(network), best[0])
@@ -114,16 +114,44 @@ def test_a_rung_that_was_left_may_lie_below_one_that_gains(
     assert same(weights(network), best["full"])
 
 
-def test_two_rungs_in_a_row_without_gain_end_the_plan(
+def longer() -> Plan:
+    """The plan with one more rung before the last."""
+    more = Phase("last 2", 1, (0.0, 0.01, 0.01, 0.01), must_gain=True)
+    return Plan("auto", (PHASES[0], PHASES[1], more, PHASES[2]), PLAN.settings)
+
+
+@pytest.mark.parametrize(
+    ("gains", "outcomes"),
+    [
+        ((0.05, 0.2), ["no_gain", "passed_over", "gain"]),
+        ((0.2, 0.05, 0.2), ["gain", "no_gain", "gain"]),
+    ],
+)
+def test_after_a_rung_without_gain_the_last_one_is_next(
+    gains: tuple[float, ...],
+    outcomes: list[str],
+    small: Make,
+    task: Task,
+    pixels: Data,
+    judged: Callable[..., None],
+) -> None:
+    judged(*gains)
+    training = Training(small(), task, pixels, longer(), device="cpu")
+    rungs = [event.rung for event in training if isinstance(event, RungEnd)]
+    assert [rung.why for rung in rungs] == outcomes
+    trained = {row["phase"] for row in training.progress.history}
+    assert ("last 2" in trained) == ("passed_over" not in outcomes)
+    assert training.progress.ended == "plan"
+
+
+def test_a_rung_is_not_passed_over_for_one_that_would_take_too_long(
     small: Make, task: Task, pixels: Data, judged: Callable[..., None]
 ) -> None:
-    judged(0.05, 0.05, 0.2)
-    more = Phase("last 2", 1, (0.0, 0.01, 0.01, 0.01), must_gain=True)
-    plan = Plan("auto", (PHASES[0], PHASES[1], more, PHASES[2]), PLAN.settings)
-    training = Training(small(), task, pixels, plan, device="cpu")
-    names = [event.rung.name for event in training if isinstance(event, RungEnd)]
-    assert names == ["last 1", "last 2"]
-    assert training.progress.ended == "ladder"
+    judged(0.05, 0.2)
+    limits: dict[str, Any] = {"time_limit": 600.0, "costs": [None, 1.0, 1.0, 1e9]}
+    training = Training(small(), task, pixels, longer(), device="cpu", **limits)
+    rungs = [event.rung for event in training if isinstance(event, RungEnd)]
+    assert [rung.why for rung in rungs] == ["no_gain", "gain", "too_long"]
 
 
 def test_every_rung_begins_where_validation_was_best_before_it(

@@ -24,7 +24,7 @@ from tunesmith.training import processes
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import Replaying
-from tunesmith.training.rungs import Rung, given_up, judged, left_out
+from tunesmith.training.rungs import Rung, judged, left_out, passed_over
 
 if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
@@ -127,7 +127,7 @@ def climb(
 
     Every fold goes up the ladder with the others: its network trains a rung from where it was on the last
     one taken, on stored activations, and answers what was held back. A rung is taken if these answers gain
-    more than the gain's standard error on that one's; after two in a row that do not, none is tried. A rung
+    more than the gain's standard error on that one's; after one that does not, only the last is tried. A rung
     that gained nothing in the folds so far, two or more, is left without the others.
 
     folds: [N] of the training split. make: Examples of some rows of it. seconds: predicted, of each phase
@@ -138,21 +138,32 @@ def climb(
     targets = task.targets(data.train, labels)
     rungs: list[Rung] = []
     answers: dict[int, Any] = {}
+    top, parts = len(plan.phases) - 1, len(set(folds.tolist()))
+
+    def late(index: int) -> bool:
+        """Whether a rung would not leave time for the whole, which trains on what was taken and on it."""
+        if time_limit is None:
+            return False
+        taken = sum(s or 0.0 for s, rung in zip(seconds, rungs, strict=False) if rung.taken)
+        # Each fold learns from all but its own part: together they cost one time less than they are.
+        ahead = taken + parts * (seconds[index] or 0.0)
+        return processes.any_of(time.monotonic() - began + ahead > time_limit)
+
     with put_back(network, plan.phases) as state, ExitStack() as opened:
-        parts = parted(data, examples, folds, make, state)
-        for part in parts:
+        held = parted(data, examples, folds, make, state)
+        for part in held:
             opened.callback(part.close)
         for index, phase in enumerate(plan.phases):
             rung = left_out(phase.name, seconds[index], "not_reached")
-            # Each fold learns from all but its own part, and the whole is trained after.
-            ahead = sum(s or 0.0 for s in seconds[: index + 1]) + (len(parts) - 1) * (seconds[index] or 0.0)
-            over = time_limit is not None and time.monotonic() - began + ahead > time_limit
-            late = time_limit is not None and processes.any_of(over)
-            ended = given_up([r.taken for r in rungs]) or any(r.why == "too_long" for r in rungs)
-            if rungs and late and not ended:
+            below = not rungs or rungs[-1].taken
+            if any(r.why == "too_long" for r in rungs):
+                pass
+            elif passed_over(below=below, last=index == top, last_fits=not late(top)):
+                rung = replace(rung, why="passed_over")
+            elif rungs and late(index):
                 rung = replace(rung, why="too_long")
-            elif not ended:
-                before = [dict(part.state) for part in parts]
+            else:
+                before = [dict(part.state) for part in held]
                 learn = partial(
                     climbed,
                     network=network,
@@ -167,10 +178,10 @@ def climb(
                 both = partial(_both, task, answers, targets)
                 try:
                     if rungs:
-                        rows, now = out_of_fold(parts, learn, partial(_hopeless, both, task, labels, metric))
+                        rows, now = out_of_fold(held, learn, partial(_hopeless, both, task, labels, metric))
                         rung = judged(phase.name, seconds[index], task, *both(rows, now), labels, metric)
                     else:
-                        rows, now = out_of_fold(parts, learn)
+                        rows, now = out_of_fold(held, learn)
                         rung = replace(rung, taken=True, why="first")
                 except Diverged:
                     if not rungs:
@@ -179,7 +190,7 @@ def climb(
                 if rung.taken:
                     answers = dict(zip(rows, now, strict=True))
                 else:
-                    for part, state in zip(parts, before, strict=True):
+                    for part, state in zip(held, before, strict=True):
                         part.state = state
             rungs.append(rung)
             told(rung)

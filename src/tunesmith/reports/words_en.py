@@ -162,6 +162,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "ladder.no_gain": "left: the gain is not above its error",
     "ladder.too_long": "left: it would not fit the time limit",
     "ladder.diverged": "left: it diverged",
+    "ladder.passed_over": "passed over: the rung below gained nothing, so the last one is tried instead",
     "ladder.not_reached": "not reached",
     # Plan
     "plan.lead": "Rows are the network's stages, the input at the bottom and the head on top; columns are "

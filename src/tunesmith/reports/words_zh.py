@@ -146,6 +146,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "ladder.no_gain": "放弃：提高不大于标准误",
     "ladder.too_long": "放弃：超出时间限制",
     "ladder.diverged": "放弃：训练发散",
+    "ladder.passed_over": "跳过：下面一级没有提高，因此直接尝试最后一级",
     "ladder.not_reached": "未尝试",
     # Plan
     "plan.lead": "行是网络的各个阶段，最下是输入，最上是分类头；列是训练阶段，越宽持续越久。",

@@ -24,9 +24,9 @@ def plan(
 ) -> Plan:
     """Train the head, then a few of the last stages, then more, each rung from where the one before was best.
 
-    A rung is kept if validation gains more than the gain's standard error; two in a row that do not end
-    the plan (`Phase.must_gain`). Each begins with a head that has learned already, as in Kumar et al. 2022
-    (arXiv:2202.10054), and the head goes on at the stages' rate.
+    A rung is kept if validation gains more than the gain's standard error; after one that does not, only
+    the last is tried (`Phase.must_gain`). Each begins with a head that has learned already, as in Kumar et
+    al. 2022 (arXiv:2202.10054), and the head goes on at the stages' rate.
 
     epochs: of each rung, because nobody knows how many there will be.
     unfreeze: how many of the last stages train in each rung after the head's; none: the last one, a

@@ -109,7 +109,8 @@ class Training:
             network, task, self.supply, self.metric, self.accelerator, self.progress, self.kept
         )
         costs = costs or [None] * len(plan.phases)
-        self.ladder = Ladder(costs, time_limit, self.validation, self.progress, self.kept)
+        last = max((i for i, phase in enumerate(plan.phases) if phase.must_gain), default=-1)
+        self.ladder = Ladder(costs, time_limit, last, self.validation, self.progress, self.kept)
         self._stepper: Stepper | None = None
         self._began = time.monotonic() - self.progress.elapsed
         self._resumed = snapshot

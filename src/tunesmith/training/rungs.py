@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
 
 SAMPLES: Final = 500
-LEFT: Final = 2  # rungs in a row without gain, after which none is tried
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,8 @@ class Rung:
     seconds: that training it was predicted to take; None where that was not predicted.
     taken: whether the network goes on from it.
     why: "first" (where every ladder begins), "gain" (above its error), "no_gain", "too_long" (did not fit
-        the time limit), "diverged" or "not_reached" (two rungs below were left, or time was up).
+        the time limit), "diverged", "passed_over" (the rung below gained nothing, so the last one is tried
+        instead) or "not_reached" (time was up below it).
     """
 
     name: str
@@ -38,13 +37,15 @@ class Rung:
     why: str
 
 
-def given_up(taken: Sequence[bool]) -> bool:
-    """Whether no further rung is tried: the last two were left.
+def passed_over(*, below: bool, last: bool, last_fits: bool = True) -> bool:
+    """Whether a rung is left untried because the one below it gained nothing.
 
-    One alone says little: a single block may bring less than chance does, and the whole network a lot.
-    taken: of the rungs so far, the head's first.
+    A single block may bring less than chance does and the whole network a lot, so the last rung is tried
+    next, and those between are not: they would cost as much again to say what it says.
+    below: whether the rung below was taken. last_fits: into the time limit; where it does not, a smaller
+    rung may.
     """
-    return len(taken) >= LEFT and not any(taken[-LEFT:])
+    return not below and not last and last_fits
 
 
 def left_out(name: str, seconds: float | None, why: str) -> Rung:

@@ -138,6 +138,7 @@ def rung_line(rung: Rung) -> str:
         "no_gain": "left: the gain is not above its error",
         "too_long": "left: it would not fit the time limit",
         "diverged": "left: it diverged",
+        "passed_over": "passed over: the rung below gained nothing, so the last one is tried instead",
         "not_reached": "not reached",
     }[rung.why]
     return f"rung {rung.name}: {told}{'; ' if told else ''}{why}"
