@@ -149,7 +149,7 @@ def rows_seen(training: Training, index: int, steps: int = STEPS) -> np.ndarray:
     while len(found) < steps:
         found += training.order(index, epoch)
         epoch += 1
-    return np.unique(np.concatenate(found[:steps]) % len(training.data.train))
+    return np.unique(np.concatenate(found[:steps]) % len(training.supply.examples["train"]))
 
 
 def head_comes_first(plan: Plan, index: int) -> bool:

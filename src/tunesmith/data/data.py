@@ -27,8 +27,9 @@ class Data:
         string), and, when they were named, `group` (a string) and `weight` (a number).
     understood: what was found, in at most five short lines for the person who brought it.
     left_out: items that could not be had, where `read` was told to leave such out.
-    answers: what the labels are: "classes", or "numbers", which lie in `label` as JSON ("12.5", or
-        "[12.5, 3.0]" of several columns). targets: the columns of numbers, in that order.
+    answers: what the labels are: "classes"; or "numbers", which lie in `label` as JSON ("12.5", or
+        "[12.5, 3.0]" of several columns); or "parts", JSON as the task reads it. targets: the columns of
+        numbers, in that order. task: that learns from it; empty where item and answers say so.
     fingerprint: SHA-256 over ids, labels, splits, groups, weights, texts, images in memory and
         the sizes of image files; where the data lie and file times do not enter it.
     """
@@ -41,6 +42,7 @@ class Data:
     left_out: tuple[Finding, ...] = ()
     answers: str = "classes"
     targets: tuple[str, ...] = ()
+    task: str = ""
 
     @property
     def train(self) -> datasets.Dataset:
@@ -49,7 +51,7 @@ class Data:
 
     def _repr_html_(self) -> str:
         """What was understood, and how many examples each class has, in a notebook."""
-        if self.answers == "numbers":
+        if self.answers != "classes":
             return markup.box(f"data {self.name}", markup.lines(*self.understood))
         counts = {split: Counter(own["label"][:]) for split, own in self.splits.items()}
         sums = sum(counts.values(), Counter())

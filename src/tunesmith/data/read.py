@@ -48,9 +48,9 @@ def read(
     datasets, and dicts from split name to any of these.
 
     takes: "image" or "text"; None finds out.
-    answers: "classes" or "numbers"; None finds out: labels are numbers where nine of ten are and one of them
-        a fraction, where several columns are named, and where whole numbers are too many and too far apart
-        to be classes.
+    answers: "classes", "numbers" or "parts"; None finds out: labels are numbers where nine of ten are and
+        one of them a fraction, where several columns are named, and where whole numbers are too many and too
+        far apart to be classes.
     item, target, split, group, weight: names of columns. Items, labels and a column called
         "split" are found when not named; groups and weights are used when named only. target may name
         several columns of numbers, with commas between.
@@ -78,18 +78,18 @@ def read(
         found, group=group is not None, weight=weight is not None, labelled=True, skip_bad=skip_bad
     )
     labels, given, groups = _codes(stored)
-    numbers = found.answers == "numbers"
+    kinds = _kinds(found, labels, stored.labels.names)
     splits = splitting.complete(
         given,
-        splitting.strata(numbers_in(stored.labels.names)[labels]) if numbers else labels,
+        kinds,
         groups,
         same=np.array(stored.same, dtype=np.int64),
         sizes=(valid_size, test_size),
         seed=_checked_seed(seed),
     )
-    if numbers:
+    if found.answers == "numbers":
         splitting.check_numbers(splits)
-    else:
+    elif found.answers == "classes":
         splitting.check_classes(splits, labels, stored.labels.names)
     splitting.check_filled(splits)
     if groups is not None and stored.groups is not None:
@@ -107,7 +107,17 @@ def read(
         left_out=stored.left_out,
         answers=found.answers,
         targets=found.targets,
+        task=found.task,
     )
+
+
+def _kinds(found: Found, labels: Any, names: Sequence[str]) -> Any:
+    """What splits that are made here take their shares of, int64 [N]; of parts nothing."""
+    from tunesmith.data import split as splitting
+
+    if found.answers == "numbers":
+        return splitting.strata(numbers_in(names)[labels])
+    return labels if found.answers == "classes" else labels * 0
 
 
 def read_items(
@@ -130,7 +140,7 @@ def read_items(
     none.
 
     takes: "image" or "text".
-    answers: what labels are read as, "classes" or "numbers"; what is no number counts as no label.
+    answers: what labels are read as, "classes", "numbers" or "parts"; what is none counts as no label.
     split: one split of a source that has splits, by any of its names ("val", "dev"); None is all.
     others: keep the columns of a table beside the item, as texts, under their names with "other "
         before them.
@@ -168,8 +178,8 @@ def _asked(
 ) -> Asked:
     if takes not in (None, "image", "text"):
         raise BadOption(f"takes is 'image' or 'text'; found {takes!r}.")
-    if answers not in (None, "classes", "numbers"):
-        raise BadOption(f"answers is 'classes' or 'numbers'; found {answers!r}.")
+    if answers not in (None, "classes", "numbers", "parts"):
+        raise BadOption(f"answers is 'classes', 'numbers' or 'parts'; found {answers!r}.")
     if isinstance(columns, str):
         columns = [name.strip() for name in re.split("[,;]", columns)]
     names = None if columns is None else tuple(columns)

@@ -55,7 +55,7 @@ class Asked:
 
     labelled: whether every row must have a label (training) or may have one (predicting).
     others: whether a table's columns other than the item are kept beside the examples.
-    answers: "classes" or "numbers". target: with numbers one column, or several with commas between.
+    answers: "classes", "numbers" or "parts". target: with numbers one column, or several with commas between.
     """
 
     takes: str | None = None
@@ -80,7 +80,8 @@ class Found:
     rows: starts the stream; every call starts it anew.
     notes: what was left out or decided, in words; complete once the stream has run.
     others: names of the columns that are kept beside the examples.
-    answers: "classes" or "numbers". targets: the columns of numbers.
+    answers: "classes", "numbers" or "parts". targets: the columns of numbers. task: that learns from it;
+        empty where item and answers say so.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Found:
     others: tuple[str, ...] = ()
     answers: str = "classes"
     targets: tuple[str, ...] = ()
+    task: str = ""
 
 
 def refuse_columns(asked: Asked, name: str) -> None:

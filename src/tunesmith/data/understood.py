@@ -30,6 +30,10 @@ def described(
     """
     if found.answers == "numbers":
         return _of_numbers(found, labels, names, splits, how)
+    if found.answers == "parts":
+        count = counted(len(labels), found.takes)
+        lines = [f"{shown(found.name)}: {count}, read from {shown(found.read_from)}", _splits(splits, how)]
+        return (*lines, *map(shown, found.notes))
     counts = np.bincount(labels, minlength=len(names))
     order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
     lines = [

@@ -81,8 +81,12 @@ def examine(
     near, leaked, skipped = _near_duplicates(seen, same, lengths, brief=brief)
     facts, odd = about_images(roll, seen.looks) if seen.looks else about_texts(roll, lengths)
     unusable = [*_unusable(roll, skip_bad), *_absent(seen, skip_bad)]
-    numbers = seen.data.answers == "numbers"
-    answers = about_numbers(roll, seen.data.targets) if numbers else about_classes(roll)
+    kind = seen.data.answers
+    answers: list[Finding] = []
+    if kind == "numbers":
+        answers = about_numbers(roll, seen.data.targets)
+    elif kind == "classes":
+        answers = about_classes(roll)
     found = [*unusable, *repeats(roll, same), *near, *answers, *odd]
     if features is None:
         kinds = NEED_FEATURES if roll.takes == "image" else (*NEED_FEATURES, "truncated_texts")
@@ -92,8 +96,8 @@ def examine(
             more, cut = about_tokens(roll, features.tokens, features.window, features.model)
             facts, found = facts | more, found + cut
         found += _close_by(roll, same, features)
-        if numbers:
-            skipped["suspected_labels"] = "numbers"
+        if kind != "classes":
+            skipped["suspected_labels"] = "numbers" if kind == "numbers" else "parts"
         elif features.learned:
             skipped["suspected_labels"] = "learned_from"
         elif (doubted := _doubted(roll, same, features, seed, progress)) is None:

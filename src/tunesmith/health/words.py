@@ -290,6 +290,10 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         "en": Words("the answers are numbers, which are doubted by how far out they are", "", ""),
         "zh": Words("答案是数值；仅按偏离程度检查", "", ""),
     },
+    "parts": {
+        "en": Words("the answers have parts, which no probe in closed form gives", "", ""),
+        "zh": Words("答案由多个部分组成，没有闭式解的探针可以给出", "", ""),
+    },
     "too_few": {
         "en": Words("too few examples of each class to hold some back", "", ""),
         "zh": Words("每个类别的样本太少，无法留出验证", "", ""),

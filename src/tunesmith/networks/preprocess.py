@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tunesmith.data.pairs import apart
 from tunesmith.errors import BadOption
 from tunesmith.networks.pixels import stacked
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -100,23 +102,53 @@ class TextPreprocess:
     """Tokenize, cut at the network's window, pad to the longest of the batch.
 
     tokenizer: of transformers, with a padding token.
-    max_length: tokens, special ones included; what is longer is cut at the end.
+    max_length: tokens, special ones included; what is longer is cut at the end, of a pair the longer text
+        first.
+    pairs: items are two texts (`tunesmith.data.pairs`), with the tokenizer's separator between them.
     """
 
     tokenizer: Any
     max_length: int
+    pairs: bool = False
     takes: str = "text"
 
     def raw(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Texts to token tensors: int64 [B, T], T the longest of this batch."""
-        encoded = self.tokenizer(
-            list(items),
-            truncation=True,
-            max_length=self.max_length,
-            padding=True,
-            return_tensors="pt",
-        )
-        return dict(encoded)
+        return dict(self.encoded(items, padding=True, return_tensors="pt"))
+
+    def encoded(self, items: Sequence[Any], *, whole: bool = False, **options: Any) -> Any:
+        """What the tokenizer makes of texts or pairs, cut at the window; uncut if `whole`.
+
+        options: of the tokenizer's call.
+        """
+        cut: dict[str, Any] = {"truncation": True, "max_length": self.max_length}
+        if whole:
+            cut = {"truncation": False, "verbose": False}
+        if not self.pairs:
+            return self.tokenizer(list(items), **cut, **options)
+        firsts, seconds = zip(*map(apart, items), strict=True)
+        return self.tokenizer(list(firsts), list(seconds), **cut, **options)
+
+    def places(self, items: Sequence[Any]) -> list[np.ndarray]:
+        """Where each token lies: per item int64 [T, 3], the part and the characters from start to end in it.
+
+        part: 0 the text, or a pair's first; 1 its second; -1 a token that stands for no text.
+        Raises BadOption for a tokenizer that does not know.
+        """
+        import numpy as np
+
+        if not self.tokenizer.is_fast:
+            raise BadOption(
+                f"{type(self.tokenizer).__name__} does not say where its tokens lie in the text, which this "
+                f"task needs; name a model with a fast tokenizer (a tokenizer.json)."
+            )
+        found = []
+        for own in self.encoded(items).encodings:
+            parts = [-1 if part is None else part for part in own.sequence_ids]
+            found.append(
+                np.asarray([(part, *at) for part, at in zip(parts, own.offsets, strict=True)], np.int64)
+            )
+        return found
 
     def ready(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor | Mapping[str, Tensor]:
         """As they are."""
@@ -124,12 +156,13 @@ class TextPreprocess:
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens per text before anything is cut, special ones included."""
-        encoded = self.tokenizer(list(texts), truncation=False, padding=False, verbose=False)
+        encoded = self.encoded(texts, whole=True, padding=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
     def spec(self) -> dict[str, Any]:
-        """The window; the tokenizer is saved beside it."""
-        return {"takes": "text", "max_length": self.max_length}
+        """The window, and whether items are pairs; the tokenizer is saved beside it."""
+        pairs = {"pairs": True} if self.pairs else {}
+        return {"takes": "text", "max_length": self.max_length, **pairs}
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files."""
@@ -145,4 +178,4 @@ def restore(spec: Mapping[str, Any], folder: Path) -> Preprocess:
 
     transformers = require("transformers", "transformers", "a model for texts")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    return TextPreprocess(tokenizer, spec["max_length"])
+    return TextPreprocess(tokenizer, spec["max_length"], spec.get("pairs", False))

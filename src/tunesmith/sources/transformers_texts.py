@@ -33,7 +33,7 @@ def text_network(transformers: Any, name: Name, folder: str, config: Any, want: 
     pad(tokenizer, config)
     pooling = _pooling(name, folder, want)
     module, head, where, missing, words = text_module(transformers, name, folder, config, pooling, want)
-    preprocess = TextPreprocess(tokenizer, _window(module, tokenizer, config, folder, want))
+    preprocess = TextPreprocess(tokenizer, _window(module, tokenizer, config, folder, want), want.pairs)
     recipe = {
         "source": "hf",
         "model": name.model,

@@ -16,6 +16,7 @@ from tunesmith.data.read import read
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.uncut import Uncut
 
 if TYPE_CHECKING:
     from tunesmith.plan import Settings
@@ -26,7 +27,7 @@ SMALLEST = 1e-12  # probabilities are not below it, so that a surprise stays fin
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Uncut):
     """A classification task; its two members name what they take and what they check.
 
     label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2015,

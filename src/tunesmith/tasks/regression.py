@@ -18,6 +18,7 @@ from tunesmith.errors import BadData, BadOption
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.uncut import Uncut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ COVERED: Final = 0.9  # of the true numbers, by the intervals around answers
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Uncut):
     """A regression task; its two members name what they take and what they check.
 
     The network gives each column in spreads of the training split from its mean, so that columns of any unit

@@ -12,6 +12,9 @@ Nobody else guesses what a task's answers are made of. What others need to know,
 - `Labels` are what the training split alone tells, saved with the model; what a task has no use for stays
   empty.
 - An example's `label` in the data is a string: a name, or JSON of an answer that has parts.
+- A task that has to see all of a long text cuts it (`cut`) into windows that fit the network. They are what
+  is trained on, stored and replayed; `joined` makes one prediction of those of an example's windows, and
+  nobody after that knows of them. Of such a task `collate` is told where each token lies (`pieces`).
 - `outcomes` are arrays with a row per unit, where an example may hold several units. Two pairs of names
   have a meaning: "truth" and "guess" are class indices, and two answers may then be compared by how often
   they are right; "target" and "answer" are numbers, compared by how far off they are. Anything else is
@@ -83,12 +86,15 @@ class Batch:
     inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name, or stored activations.
     targets: [B] or [B, K], what the task compares with; None when there is nothing to compare with.
     weights: [B], how much each example counts; mean 1 over the training split.
+    pieces: int64 [B, T, 3], where each token lies, of texts that the task cuts into windows: the part (0 the
+        text, or a pair's first; 1 its second; -1 no text) and the characters from start to end in it.
     """
 
     inputs: Inputs
     targets: Tensor | None
     weights: Tensor | None
     size: int
+    pieces: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; from pinned memory where that device is a GPU."""
@@ -102,6 +108,7 @@ class Batch:
             inputs=_each(self.inputs, moved),
             targets=None if self.targets is None else moved(self.targets),
             weights=None if self.weights is None else moved(self.weights),
+            pieces=None if self.pieces is None else moved(self.pieces),
         )
 
     def parts(self, pieces: int) -> list[Batch]:
@@ -119,6 +126,7 @@ class Batch:
             None if self.targets is None else self.targets[cut],
             None if self.weights is None else self.weights[cut],
             len(range(*cut.indices(self.size))),
+            None if self.pieces is None else self.pieces[cut],
         )
 
 
@@ -197,6 +205,22 @@ class Task(Protocol):
     def targets(self, dataset: Any, labels: Labels) -> list[Any]:
         """The true answers of a split, in its order, in the network's terms."""
 
+    def cut(self, dataset: Any, preprocess: Preprocess) -> Any | None:
+        """The windows that examples are cut into, a data set; None: every example is seen as it is.
+
+        It has the columns `id`, `item`, `label` if the data have one, `of` (the row of the example, rising)
+        and what else `collate` wants to know of a window.
+        """
+
+    def joined(self, predictions: Sequence[Any]) -> Any:
+        """One prediction of those of an example's windows, in their order."""
+
+    def simple(self, train: Any, test: Any, labels: Labels) -> Mapping[str, list[Any]]:
+        """By name the answers to a test split by means that need no network, in the network's terms.
+
+        Of classes and numbers there are some already: words, colours and edges.
+        """
+
     def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
         """What scoring needs of each unit: arrays of equal length, one row per unit."""
 
@@ -213,3 +237,10 @@ class Task(Protocol):
         self, predictions: Sequence[Any], labels: Labels, *, full: bool = False
     ) -> list[dict[str, Any]]:
         """Predictions as rows for a person; all that a file should hold of them if `full`."""
+
+
+def target_array(task: Task, dataset: Any, labels: Labels) -> np.ndarray | None:
+    """The true answers of a split as an array, int [N] or float [N, K]; None of a task of parts."""
+    import numpy as np
+
+    return None if task.answers == "parts" else np.asarray(task.targets(dataset, labels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,10 @@ class Examples:
 
     known: content addresses of files by path, where they are known already.
     store: where token ids are kept, and decoded images if `keep_pixels`; None: nowhere.
-    lengths: tokens per text as the network takes them, int64 [N]; None for images.
+    task: says whether an example is cut into windows (`Task.cut`), which then are the rows; None: it is not.
+    whole: the data set as it was given. of: which example a window belongs to, int64 [N]; None: rows are
+        examples.
+    lengths: tokens per row as the network takes them, int64 [N]; None for images.
     whole_lengths: before anything was cut.
     """
 
@@ -55,7 +59,13 @@ class Examples:
         store: Store | None = None,
         *,
         known: dict[str, bytes] | None = None,
+        task: Task | None = None,
     ) -> None:
+        self.whole = dataset
+        windows = None if task is None else task.cut(dataset, preprocess)
+        self.of: np.ndarray | None = None
+        if windows is not None:
+            dataset, self.of = windows, np.asarray(windows["of"][:], np.int64)
         self.dataset, self.preprocess, self._known = dataset, preprocess, known
         self.columns = dataset.remove_columns("item")
         if len(dataset) <= AT_HAND:
@@ -68,7 +78,8 @@ class Examples:
         self._pixels: Shelf | None = None
         self._tokens: _Tokens | None = None
         if isinstance(preprocess, TextPreprocess):
-            self._tokens = _Tokens(dataset, self.keys if store else None, preprocess, store)
+            keys = self.keys if store else None
+            self._tokens = _Tokens(dataset, keys, preprocess, store, placed=self.of is not None)
             self.lengths, self.whole_lengths = self._tokens.lengths, self._tokens.whole_lengths
 
     def __len__(self) -> int:
@@ -103,6 +114,18 @@ class Examples:
         if self._keys is None:
             self._keys = content_keys(self.dataset, self._known)
         return self._keys
+
+    @property
+    def contents(self) -> list[bytes]:
+        """A content address per example, whatever it was cut into."""
+        return self.keys if self.of is None else content_keys(self.whole, self._known)
+
+    def put_together(self, answers: Sequence[Any], task: Task) -> list[Any]:
+        """One prediction per example from those of its rows."""
+        if self.of is None:
+            return list(answers)
+        ends = np.searchsorted(self.of, np.arange(len(self.whole) + 1))
+        return [task.joined(answers[a:b]) for a, b in itertools.pairwise(ends)]
 
     def keep_pixels(self) -> None:
         """From now on decoded and resized images are kept in the store: nothing else of them can be."""
@@ -139,6 +162,9 @@ class Examples:
         """A task's batch of these rows; of `inputs` where they are made already."""
         given = Given(self.raw(rows) if inputs is None else inputs, self.preprocess.takes)
         found = [{**row, "item": None} for row in rows_of(self.columns, rows)] or [{"item": None}] * len(rows)
+        if self._tokens is not None and self._tokens.placed:
+            places = self._tokens.places(rows)
+            found = [{**row, "pieces": own} for row, own in zip(found, places, strict=True)]
         return task.collate(found, given, labels)
 
     def _items(self, rows: np.ndarray) -> list[Any]:
@@ -153,16 +179,27 @@ class _Columns(dict[str, list[Any]]):
 
 
 class _Tokens:
-    """Token ids of every text, in the store or in memory; padded when a batch is made."""
+    """Token ids of every text, in the store or in memory; padded when a batch is made.
+
+    placed: with where each token lies in its text.
+    """
 
     def __init__(
-        self, dataset: Any, keys: list[bytes] | None, preprocess: TextPreprocess, store: Store | None
+        self,
+        dataset: Any,
+        keys: list[bytes] | None,
+        preprocess: TextPreprocess,
+        store: Store | None,
+        *,
+        placed: bool = False,
     ) -> None:
+        self.placed = placed
         tokenizer = preprocess.tokenizer
         self._preprocess, self._dataset, self._keys = preprocess, dataset, keys
         self._padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self._left = tokenizer.padding_side == "left"
         self.names: tuple[str, ...] = tuple(preprocess.raw(["a"]))
+        self._each = len(self.names) + (3 if placed else 0)  # numbers per token in a record
         self.shelf: Shelf | None = None
         self._memory: dict[int, np.ndarray] = {}
         if store is not None:
@@ -171,6 +208,8 @@ class _Tokens:
                 "tokenizer": tokenizer_digest(tokenizer),
                 "max_length": preprocess.max_length,
                 "names": list(self.names),
+                **({"pairs": True} if preprocess.pairs else {}),
+                **({"placed": True} if placed else {}),
             }
             self.shelf = store.shelf(shelf_key(about), about)
         count = len(dataset)
@@ -179,7 +218,7 @@ class _Tokens:
             rows = range(start, min(start + BLOCK, count))
             for row, record in zip(rows, self._records(list(rows), keep=True), strict=True):
                 self.whole_lengths[row] = record[0]
-                self.lengths[row] = (len(record) - 1) // len(self.names)
+                self.lengths[row] = (len(record) - 1) // self._each
         if self.shelf is not None:
             self.shelf.commit()
 
@@ -188,11 +227,19 @@ class _Tokens:
         T = tokens or int(self.lengths[rows].max())
         out = {n: np.full((len(rows), T), self._padding.get(n, 0), np.int64) for n in self.names}
         for i, record in enumerate(self._records([int(row) for row in rows], keep=False)):
-            own = (len(record) - 1) // len(self.names)
+            own = (len(record) - 1) // self._each
             place = slice(T - own, T) if self._left else slice(0, own)
             for j, name in enumerate(self.names):
                 out[name][i, place] = record[1 + j * own : 1 + (j + 1) * own]
         return {name: torch.from_numpy(array) for name, array in out.items()}
+
+    def places(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Where the tokens of each row lie, int64 [t, 3]: see `TextPreprocess.places`."""
+        found = []
+        for record in self._records([int(row) for row in rows], keep=False):
+            own = (len(record) - 1) // self._each
+            found.append(record[1 + len(self.names) * own :].astype(np.int64).reshape(own, 3))
+        return found
 
     def _records(self, rows: list[int], *, keep: bool) -> list[np.ndarray]:
         """int32 records: the length before cutting, then each name's ids."""
@@ -217,11 +264,13 @@ class _Tokens:
         return [found[row] for row in rows]
 
     def _tokenized(self, texts: list[str]) -> list[np.ndarray]:
-        longest, tokenizer = self._preprocess.max_length, self._preprocess.tokenizer
         lengths = self._preprocess.lengths(texts)
-        cut = tokenizer(texts, truncation=True, max_length=longest, padding=False)
+        cut = self._preprocess.encoded(texts, padding=False)
+        places = self._preprocess.places(texts) if self.placed else [()] * len(texts)
         return [
-            np.concatenate([[length], *(cut[name][i] for name in self.names)]).astype(np.int32)
+            np.concatenate([[length], *(cut[name][i] for name in self.names), np.ravel(places[i])]).astype(
+                np.int32
+            )
             for i, length in enumerate(lengths)
         ]
 

@@ -352,7 +352,9 @@ class Training:
 
     def _steps(self, phase: Phase) -> int:
         """How many steps a phase takes."""
-        per_epoch = contrastive.rounds(phase) * math.ceil(len(self.data.train) / self.settings.batch)
+        per_epoch = contrastive.rounds(phase) * math.ceil(
+            len(self.supply.examples["train"]) / self.settings.batch
+        )
         return max(1, round(phase.epochs * per_epoch))
 
     def _patience(self, phase: Phase) -> str | None:

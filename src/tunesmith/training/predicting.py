@@ -38,7 +38,7 @@ def predict(
     network.module.eval()
     first, step = processes.place() if shared else (0, 1)
     done: list[tuple[Any, list[Any]]] = []
-    feed = dataset if isinstance(dataset, Feed) else Feed(Examples(dataset, network.preprocess))
+    feed = dataset if isinstance(dataset, Feed) else Feed(Examples(dataset, network.preprocess, task=task))
     order = reading_order(len(feed), batch, feed.lengths)[first::step]
     make = partial(feed.batch, task=task, labels=labels)
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def predict(
     for rows, answers in processes.from_all(done) if shared else done:
         for row, answer in zip(rows, answers, strict=True):
             found[row] = answer
-    return found
+    return feed.examples.put_together(found, task)
 
 
 def _halving(network: Network, task: Task, batch: Batch) -> list[Any]:

@@ -32,7 +32,7 @@ class Supply:
 
     recorded, replaying: what frozen stages put out, and where each phase goes on from it; None: every phase
         runs live.
-    weights, shares: how much each training example counts, and how often it is drawn, [N]; None: all the
+    weights, shares: how much each training row counts, and how often it is drawn, [N]; None: all the
         same. augment: changes live images [B, 3, H, W]; None: nothing does.
     """
 
@@ -52,7 +52,7 @@ class Supply:
 
         Where the phase has several rounds in an epoch, rows are counted on from round to round.
         """
-        count, rounds = len(self.data.train), contrastive.rounds(self.plan.phases[index])
+        count, rounds = len(self.examples["train"]), contrastive.rounds(self.plan.phases[index])
         return [
             rows + turn * count
             for turn in range(rounds)
@@ -91,7 +91,7 @@ class Supply:
 
     def few(self, index: int) -> Batch:
         """Two examples of validation, as a phase sees them."""
-        rows = np.arange(min(2, len(self.data.valid)))
+        rows = np.arange(min(2, len(self.examples["valid"])))
         return self.feed("valid", index).batch(rows, self.task, self.labels)
 
     def targets(self, split: str) -> np.ndarray:
@@ -135,16 +135,22 @@ def supply_of(
     """
     splits = ("train", "valid")
     balance = plan.settings.balance
+    examples = examples or {s: Examples(data.splits[s], preprocess, task=task) for s in splits}
+    weights = example_weights(data.train, labels, balance)
+    shares = sampling_shares(data.train, labels, balance)
+    if (of := examples["train"].of) is not None:  # an example's windows count as it does
+        weights = None if weights is None else weights[of] / weights[of].mean()
+        shares = None if shares is None else shares[of] / shares[of].sum()
     return Supply(
         task,
         data,
         plan,
         labels,
-        examples or {split: Examples(data.splits[split], preprocess) for split in splits},
+        examples,
         recorded,
         replaying,
-        example_weights(data.train, labels, balance),
-        sampling_shares(data.train, labels, balance),
+        weights,
+        shares,
         _augmentation(plan.settings.augment, preprocess, task.takes),
     )
 

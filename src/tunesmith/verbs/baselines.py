@@ -14,6 +14,7 @@ from tunesmith.choosing.learning_curve import MOST, Curve
 from tunesmith.errors import BadOption
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.registry import did_you_mean
+from tunesmith.tasks.task import target_array
 from tunesmith.training import processes
 from tunesmith.training.baselines import by_looks, looks_of, tf_idf
 from tunesmith.training.examples import Examples
@@ -38,12 +39,13 @@ LOOKED_AT: Final = 1_000  # training images whose colours are counted, unless al
 class Baselines:
     """Predictions of everything that needs no stage to be trained.
 
-    head: the linear probe, solved in closed form. answers: predictions by name and split. twin: None where
-    it was not asked for, or cannot be made. others: the probes of other networks, on the test split.
-    curve: of the pretrained features; None where the metric is a loss. said: what could not be made and why.
+    head: the linear probe, solved in closed form; None of a task of parts, which has none. answers:
+    predictions by name and split. twin: None where it was not asked for, or cannot be made. others: the
+    probes of other networks, on the test split. curve: of the pretrained features; None where the metric is a
+    loss. said: what could not be made and why.
     """
 
-    head: Linear
+    head: Linear | None
     answers: Mapping[str, Mapping[str, list[Any]]]
     curve: Curve | None = None
     twin: Twin | None = None
@@ -61,11 +63,16 @@ def check_baselines(asked: Any) -> None:
 def baselines_of(started: Started, say: Reporter) -> Baselines:
     """Everything that the run asks to be compared with."""
     task, data, labels = started.task, started.data, started.labels
-    targets = np.asarray(task.targets(data.train, labels))
     name, _ = task.trivial(labels, 0)
     answers: dict[str, dict[str, list[Any]]] = {
         name: {split: task.trivial(labels, len(data.splits[split]))[1] for split in ("valid", "test")}
     }
+    if started.asked["baselines"] != "none":
+        plain = processes.from_main(lambda: dict(task.simple(data.train, data.test, labels)))
+        answers |= {name: {"test": own} for name, own in plain.items()}
+    targets = target_array(task, data.train, labels)
+    if targets is None:
+        return Baselines(None, answers)
     said: list[str] = []
     if started.asked["baselines"] != "none":
         simple = processes.from_main(lambda: _simple(started, targets, say))

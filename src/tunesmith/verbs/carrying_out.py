@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunesmith.choosing.portfolio import starts
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.data.rows import counted
@@ -23,7 +21,7 @@ from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.reports.moved import Pretrained
 from tunesmith.runs import Run
 from tunesmith.seals import write_sealed
-from tunesmith.tasks.task import Labels, Task
+from tunesmith.tasks.task import Labels, Task, target_array
 from tunesmith.training import processes
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.events import EpochEnd, Event, Halved, Step
@@ -104,7 +102,9 @@ def begin(
         say.warn(line)
     task = task.configured(plan.settings)
     with ExitStack() as opened:
-        examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
+        examples = {
+            s: Examples(data.splits[s], network.preprocess, store, known=known, task=task) for s in SPLITS
+        }
         for own in examples.values():
             opened.callback(own.close)
         if folder is not None:
@@ -124,7 +124,7 @@ def begin(
         say.say(table(plan, [part.name for part in network.parts]))
         for note in plan.notes:
             say.say(note)
-        targets = np.asarray(task.targets(data.train, labels))
+        targets = target_array(task, data.train, labels)
         recorded, replaying = prepare_replay(asked, network, plan, examples, store, folder, targets, say)
         opened.callback(recorded.close)
         if asked["lr"] == planning.AUTO and asked["plan"] is None:

@@ -131,6 +131,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
 def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decided:
     """The ladder: decided between phases from 1,000 training examples on, below that out of fold, before."""
     began = time.monotonic() - begun.spent
+    folded = len(begun.examples["train"]) < FEW and begun.task.answers != "parts"
     train, valid = begun.examples["train"], begun.examples["valid"]
     with say.work("pilot: what each stage costs", 0):
         measured = pilot(begun.network, begun.task, begun.labels, train, seed=asked["seed"])
@@ -141,10 +142,10 @@ def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) 
     limit = seconds(asked["time_limit"])
     if limit is not None:
         left = MARGIN * (limit - (time.monotonic() - began))
-        plan, costs = ladder.within(plan, costs, left, times=FOLDS if len(train) < FEW else 1)
+        plan, costs = ladder.within(plan, costs, left, times=FOLDS if folded else 1)
     rungs = ladder.expected(plan, costs)
-    if len(train) >= FEW or asked["dry_run"]:
-        where = "on validation" if len(train) >= FEW else "out of fold, which a dry run leaves out"
+    if not folded or asked["dry_run"]:
+        where = "out of fold, which a dry run leaves out" if folded else "on validation"
         say.say(f"auto: each rung must gain more than its error, {where}")
         for rung in rungs:
             say.say(

@@ -168,7 +168,7 @@ def _written(data: Data, examples: Mapping[str, Examples]) -> bytes:
         columns["id"] += dataset["id"][:]
         columns["label"] += dataset["label"][:]
         columns["split"] += [split] * len(dataset)
-        columns["content"] += examples[split].keys
+        columns["content"] += examples[split].contents
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.choosing.learning_curve import forecast
-from tunesmith.evaluation import Scores, evaluate, groups_in
+from tunesmith.evaluation import Scores, evaluate, groups_in, sign_of
 from tunesmith.verbs.baselines import Baselines
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.twin import TWIN, curve_metric, passes, passes_to_keep
@@ -43,8 +43,11 @@ def judged(
     beside = {SCRATCH: scratch} if isinstance(scratch, list) else {}
     beside |= {TRAINED: trained["test"]} if what != TRAINED else {}
     rows = compared(started, baselines, beside)
-    other = TRAINED if what == PROBE else PROBE  # what is kept is compared with what else it could be
-    theirs = trained["test"] if what == PROBE else baselines.answers[PROBE]["test"]
+    # What is kept is compared with what else it could be; without a probe with the best without a network.
+    other = TRAINED if what == PROBE else PROBE
+    if other not in rows:
+        other = max(baselines.answers, key=lambda name: sign_of(metric) * rows[name][metric].value)
+    theirs = trained["test"] if what == PROBE else baselines.answers[other]["test"]
     targets, groups = task.targets(data.test, labels), groups_in(data.test)
     gap = measured(pair(task, labels, predictions["test"], theirs, targets, groups), metric)
     ours, count = scores["test"][metric], len(targets)
@@ -97,10 +100,11 @@ def alarms_of(
     """
     task, labels, test = started.task, started.labels, started.data.test
     targets, groups = task.targets(test, labels), groups_in(test)
-    probe = baselines.answers[PROBE]["test"]
-    two = pair(task, labels, trained, probe, targets, groups)
     found: list[Suspicion] = []
-    if any(any(phase.lrs[:-1]) for phase in started.plan.phases):  # a head alone destroys nothing
+    probe = baselines.answers.get(PROBE, {}).get("test")
+    moves = any(any(phase.lrs[:-1]) for phase in started.plan.phases)  # a head alone destroys nothing
+    if moves and probe is not None:
+        two = pair(task, labels, trained, probe, targets, groups)
         found.append(below("below_probe", two, metric, PROBE, gap=measured(two, metric)))
         if labels.counts:
             found.append(harmed_classes(two, PROBE))
@@ -115,6 +119,7 @@ def alarms_of(
         two = pair(task, labels, trained, scratch, targets, groups)
         found.append(below("below_scratch", two, metric, SCRATCH, gap=measured(two, metric)))
     for name, answers in (baselines.others or {}).items():
+        assert probe is not None  # others are probes too
         two = pair(task, labels, probe, answers, targets, groups)
         found.append(below("better_start", two, metric, name, gap=measured(two, metric)))
     return proven(found, metric)

@@ -138,6 +138,8 @@ def _probed(
 ) -> tuple[Weights | None, str]:
     """The weights of the pretrained stages with the probe as head, and put there; or None and why not."""
     network, head = started.network, baselines.head
+    if head is None:
+        return None, "answers that have parts have no linear probe in closed form"
     try:
         layer = linear_head(network)
     except BadPlan:

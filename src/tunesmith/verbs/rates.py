@@ -193,10 +193,9 @@ def _fill(training: Training, index: int | None, steps: int, say: Reporter) -> N
 
 def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> Training:
     """A training as a fit with these options would begin it; nothing is written but the store."""
-    import numpy as np
-
     from tunesmith.data.data import SPLITS
     from tunesmith.plan import table
+    from tunesmith.tasks.task import target_array
     from tunesmith.training.examples import Examples
     from tunesmith.training.loop import Training
     from tunesmith.verbs import carrying_out
@@ -215,12 +214,14 @@ def training_for(given: Mapping[str, Any], opened: ExitStack, say: Reporter) -> 
     plan = carrying_out.plan_for(asked, network, data, labels, task)
     say.say(table(plan, [part.name for part in network.parts]))
     task = task.configured(plan.settings)
-    examples = {s: Examples(data.splits[s], network.preprocess, store, known=known) for s in SPLITS}
+    examples = {
+        s: Examples(data.splits[s], network.preprocess, store, known=known, task=task) for s in SPLITS
+    }
     for own in examples.values():
         opened.callback(own.close)
     lent: dict[str, Any] = {"labels": labels, "device": asked["device"], "examples": examples}
     Training(network, task, data, plan, **lent)  # what cannot be trained is refused before anything runs
-    targets = np.asarray(task.targets(data.train, labels))
+    targets = target_array(task, data.train, labels)
     recorded, replaying = prepare_replay(asked, network, plan, examples, store, None, targets, say)
     opened.callback(recorded.close)
     return Training(network, task, data, plan, **lent, recorded=recorded, replaying=replaying)

@@ -46,13 +46,13 @@ def prepare_replay(
     examples: Mapping[str, Examples],
     store: Store,
     folder: Path | None,
-    targets: np.ndarray,
+    targets: np.ndarray | None,
     say: Reporter,
 ) -> tuple[Recorded, Replaying | None]:
     """Cuts, engine and pilot; says what will be stored, how long it takes, and what it can bring.
 
-    folder: of a run that is resumed, which keeps its engine and its precision. targets: class indices of
-    the training split.
+    folder: of a run that is resumed, which keeps its engine and its precision. targets: of the training
+    split; None of a task of parts, whose precision is not chosen by the answers of a probe.
     """
     settings, train = plan.settings, examples["train"]
     count = sum(len(own) for own in examples.values())
@@ -76,7 +76,9 @@ def prepare_replay(
     }
     precision = {"auto": before.get("precision"), "bf16": "bf16"}.get(settings.precision, "fp32")
     if precision is None:
-        precision, why = precision_that_agrees(network, store, train, targets, **options)
+        precision, why = "fp32", "because answers that have parts have no probe to compare"
+        if targets is not None:
+            precision, why = precision_that_agrees(network, store, train, targets, **options)
         say.say(f"precision of frozen stages: {precision}, {why}")
     cuts = replaying.cuts if replaying else {}
     try:
@@ -150,7 +152,7 @@ def happened(started: Started, training: Training) -> list[str]:
             f"{recorded.choice.engine if recorded.choice else 'eager'}"
         )
     if replaying is not None and any(replaying.at) and training.supply.augment is None:
-        done = len(started.data.train) * sum(
+        done = len(started.examples["train"]) * sum(
             row["epoch"] > 0 and replaying.at[_index(started.plan, row["phase"])] is not None
             for row in training.progress.history
         )

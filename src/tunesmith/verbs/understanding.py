@@ -88,7 +88,7 @@ def see_data(
         data = task.read(asked["data"], **options)
     else:
         data = read(asked["data"], **options)
-        task = TASKS.load(f"{data.takes}-{LEARNS[data.answers]}")()
+        task = TASKS.load(data.task or f"{data.takes}-{LEARNS[data.answers]}")()
     for line in data.understood:
         say.say(line)
     if left_out and data.left_out:
@@ -151,7 +151,7 @@ def without_bad(data: Data, findings: list[Finding], task: Task, say: Reporter, 
         fingerprint=f"{data.fingerprint} without {len(findings)}",
     )
     gone = set(data.train["label"]) - set(kept.train["label"]) if task.answers == "classes" else set()
-    if gone or len(set(kept.train["label"])) < 2:
+    if gone or (task.answers != "parts" and len(set(kept.train["label"])) < 2):
         of = ", ".join(sorted(gone)) or "the rest"
         raise BadData(f"without the items that cannot be read, nothing is left to learn of {of}.")
     say.warn(count)
