@@ -155,11 +155,31 @@ def test_texts_in_groups_are_learned_by_auto(
     assert "TF-IDF" in found.scores["baselines"]
 
 
-def test_pages_and_comparisons_of_numbers_are_refused_by_name(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(TunesmithError, match="is a run of image-regression, and pages"):
-        ts.report(run, out=tmp_path / "page.html")
-    with pytest.raises(TunesmithError, match="is a run of image-regression, and pages"):
-        ts.compare([run.folder, run.folder])
+def test_a_run_of_numbers_has_a_page_in_both_languages(run: Run, tmp_path: Path) -> None:
+    for lang in ("en", "zh"):
+        page = ts.report(run, out=tmp_path / f"{lang}.html", lang=lang).read_text()
+        assert 'id="scores"' in page
+
+
+def test_runs_of_numbers_are_compared_by_who_is_nearer(run: Run, fruit: Path, tmp_path: Path) -> None:
+    probe = ts.fit(
+        fruit, target="price", strategy="linear_probe", solver="ridge", out=tmp_path / "probe",
+        model="timm/test_resnet@none", image_size=32, engine="eager", device="cpu", reporter=Silent(),
+    )  # fmt: skip
+    assert probe is not None
+    found = ts.compare([probe, run], page=tmp_path / "page.html")
+    first, second = found.runs
+    gap = second.gaps["rmse"].value
+    assert gap == pytest.approx(first.scores["rmse"].value - second.scores["rmse"].value)
+    assert set(second.gaps) == {"rmse", "mae", "r2", "spearman", "squared_loss"}
+    truth = {row["id"]: float(row["truth"]) for row in run.predictions}
+    off = [
+        {row["id"]: abs(row["answer(price)"] - truth[row["id"]]) for row in own.predictions}
+        for own in (probe, run)
+    ]
+    assert second.only_this == sum(off[1][name] < off[0][name] for name in truth)
+    assert second.only_first == sum(off[0][name] < off[1][name] for name in truth)
+    assert "nearer to the true number" in (tmp_path / "page.html").read_text()
 
 
 def test_networks_for_numbers_are_ranked(fruit: Path) -> None:

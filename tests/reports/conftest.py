@@ -13,7 +13,16 @@ import pytest
 from tunesmith.evaluation import Score
 from tunesmith.health.finding import Finding, Health, Item
 from tunesmith.plan import Phase, Plan
-from tunesmith.reports.content import Advice, Calibration, Compared, Comparison, Content, Moved, Shown
+from tunesmith.reports.content import (
+    Advice,
+    Calibration,
+    Compared,
+    Comparison,
+    Content,
+    Moved,
+    OfClasses,
+    Shown,
+)
 
 PARTS = ("stem", "block.0", "block.1", "head")
 
@@ -63,11 +72,12 @@ def made(
         name="rubbish",
         created="2026-11-22 10:14",
         task=f"{takes}-classification",
+        kind="classes",
         takes=takes,
         model="timm/some_net?pad=same@16a0756bffcb",
         seconds=75.0,
         labels=labels,
-        counts={label: {"train": 20, "valid": 4, "test": 10} for label in labels},
+        sizes={"train": 20 * K, "valid": 4 * K, "test": 10 * K},
         examples=tuple(Shown(f"{i}.jpg", picture=picture(i), **shown) for i in range(24)),
         plan=Plan("lp_ft", phases),
         parts=PARTS,
@@ -83,18 +93,21 @@ def made(
         baseline="linear probe",
         baseline_test=Score(0.815, 0.776, 0.852),
         gap=Score(0.053, 0.021, 0.084),
-        calibration=Calibration(bins, 0.07, 1.6, bins, 0.02),
-        mistakes=tuple(
-            Shown(
-                f"m{i}.jpg",
-                picture=picture(50 + i),
-                heat=picture(70 + i),
-                guess=labels[-1],
-                probability=0.99,
-                tokens=tokens,
-                **shown,
-            )
-            for i in range(12)
+        own=OfClasses(
+            counts={label: {"train": 20, "valid": 4, "test": 10} for label in labels},
+            calibration=Calibration(bins, 0.07, 1.6, bins, 0.02),
+            mistakes=tuple(
+                Shown(
+                    f"m{i}.jpg",
+                    picture=picture(50 + i),
+                    heat=picture(70 + i),
+                    guess=labels[-1],
+                    probability=0.99,
+                    tokens=tokens,
+                    **shown,
+                )
+                for i in range(12)
+            ),
         ),
         moved=tuple(Moved(part, 0.02 * i, i > 0) for i, part in enumerate(PARTS[:-1])),
         health=health(),
@@ -146,15 +159,21 @@ def comparison() -> Comparison:
         run("alike", 0.81, {"accuracy": Score(0.01, -0.05, 0.06)}),
     )
     differ = {"strategy": ("full", "full", "top")}
-    return Comparison("image-classification", "accuracy", 300, ("glass",), {"glass": 300}, runs, differ)
+    return Comparison("image-classification", "classes", "accuracy", 300, {"glass": 300}, runs, differ)
 
 
 @pytest.fixture(scope="session")
 def make_content() -> Callable[..., Content]:
-    """Make a run's content: labels, what it takes, the side of its pictures, and fields to replace."""
+    """Make a run's content: labels, what it takes, the side of its pictures, and fields to replace.
 
-    def make(*args: Any, takes: str = "image", side: int = 8, **fields: Any) -> Content:
-        return replace(made(*args, takes=takes, side=side), **fields)
+    own: fields to replace of what is told of classes alone.
+    """
+
+    def make(
+        *args: Any, takes: str = "image", side: int = 8, own: dict[str, Any] | None = None, **fields: Any
+    ) -> Content:
+        content = made(*args, takes=takes, side=side)
+        return replace(content, own=replace(content.own, **(own or {})), **fields)
 
     return make
 

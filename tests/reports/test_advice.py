@@ -17,7 +17,8 @@ from tunesmith.health.finding import Finding, Health
 from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.reports.advice import Facts, advise
 from tunesmith.reports.advice_words import ADVICE, MISSING
-from tunesmith.reports.content import Calibration
+from tunesmith.reports.content import Advice, Calibration, OfClasses
+from tunesmith.reports.kinds.classes_advice import classes_advice
 from tunesmith.tasks.named import task
 from tunesmith.tasks.task import Labels
 from tunesmith.verbs.again import drew_test, fit_takes, read_from
@@ -47,7 +48,6 @@ def healthy() -> Facts:
         data="photos",
         takes="image",
         labels=LABELS,
-        counts=(100, 100, 100),
         plan=Plan("full", (Phase("full", 3, (1e-4, 1e-3)),)),
         given=False,
         asked={},
@@ -62,9 +62,14 @@ def healthy() -> Facts:
             "test": scored(0.9),
             "difference": {"baseline": "linear probe", "value": 0.05, "low": 0.02, "high": 0.08},
         },
-        calibration=Calibration((), 0.02, 1.1, (), 0.015),
         health=Health("photos", "image", (), {}, ()),
     )
+
+
+def of_classes(counts: tuple[int, ...] = (100, 100, 100), **calibration: Any) -> OfClasses:
+    usual: dict[str, Any] = {"ece": 0.02, "temperature": 1.1, "after_ece": 0.015}
+    found = Calibration(bins=(), after_bins=(), **{**usual, **calibration})
+    return OfClasses({name: {"train": n} for name, n in zip(LABELS, counts, strict=True)}, found, ())
 
 
 def with_scores(**changes: Any) -> Facts:
@@ -95,26 +100,36 @@ TROUBLED = {
                             {"phase": "full", "epoch": 3, "train_loss": 0.1, "valid_loss": 0.9}],
     ),
     "best_was_last": with_scores(kept={"phase": "full", "epoch": 3}),
-    "rare_weak": replace(with_scores(test=scored(0.9, f1=(0.9, 0.9, 0.4))), counts=(100, 100, 12)),
+    "rare_weak": with_scores(test=scored(0.9, f1=(0.9, 0.9, 0.4))),
     "confused_pair": with_scores(test={**scored(0.9), "confusion": [[90, 10, 0], [1, 99, 0], [0, 1, 99]]}),
-    "too_sure": replace(healthy(), calibration=Calibration((), 0.12, 1.9, (), 0.02)),
-    "not_sure_enough": replace(healthy(), calibration=Calibration((), 0.12, 0.6, (), 0.02)),
+    "too_sure": healthy(),
+    "not_sure_enough": healthy(),
 }  # fmt: skip
+OWN = {
+    "rare_weak": of_classes((100, 100, 12)),
+    "too_sure": of_classes(ece=0.12, temperature=1.9, after_ece=0.02),
+    "not_sure_enough": of_classes(ece=0.12, temperature=0.6, after_ece=0.02),
+}
+
+
+def advised(facts: Facts, kind: str = "") -> tuple[Advice, ...]:
+    """All that is advised to a run of classes; kind: of the trouble, where it lies in what is of classes."""
+    return (*advise(facts), *classes_advice(facts, OWN.get(kind, of_classes())))
 
 
 def test_a_healthy_run_is_advised_nothing() -> None:
-    assert advise(healthy()) == ()
+    assert advised(healthy()) == ()
 
 
 @pytest.mark.parametrize("kind", TROUBLED)
 def test_a_trouble_brings_its_advice_and_no_other(kind: str) -> None:
-    assert [advice.kind for advice in advise(TROUBLED[kind])] == [kind]
+    assert [advice.kind for advice in advised(TROUBLED[kind], kind)] == [kind]
 
 
 @pytest.mark.parametrize("kind", TROUBLED)
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_advice_can_be_said(kind: str, lang: str) -> None:
-    (advice,) = advise(TROUBLED[kind])
+    (advice,) = advised(TROUBLED[kind], kind)
     sentence = ADVICE[kind][lang].format(**advice.values)
     assert "{" not in sentence
     assert isinstance(advice.values["command"], str)
@@ -140,8 +155,8 @@ def test_commands_are_options_that_fit_takes() -> None:
 
     fit = typer.main.get_command(app).commands["fit"]  # type: ignore[attr-defined]
     begun = 0
-    for facts in TROUBLED.values():
-        for advice in advise(facts):
+    for kind, facts in TROUBLED.items():
+        for advice in advised(facts, kind):
             words = shlex.split(advice.values["command"])
             if words[:2] == ["tunesmith", "fit"]:
                 fit.make_context("fit", words[2:])  # raises for an option that is unknown
@@ -150,8 +165,9 @@ def test_commands_are_options_that_fit_takes() -> None:
 
 
 def test_a_run_whose_data_were_in_memory_is_given_no_command() -> None:
-    for facts in TROUBLED.values():
-        assert all(advice.values["command"] == "" for advice in advise(replace(facts, data=None)))
+    for kind, facts in TROUBLED.items():
+        told = advised(replace(facts, data=None), kind)
+        assert all(advice.values["command"] == "" for advice in told)
 
 
 def test_options_that_decide_the_plan_are_not_named_beside_a_given_plan() -> None:
@@ -162,13 +178,14 @@ def test_options_that_decide_the_plan_are_not_named_beside_a_given_plan() -> Non
 def test_balancing_is_not_advised_where_it_was_done() -> None:
     facts = TROUBLED["rare_weak"]
     balanced = replace(facts, plan=replace(facts.plan, settings=Settings(balance="weights")))
-    assert advise(balanced) == ()
+    assert advised(balanced, "rare_weak") == ()
 
 
 def test_a_class_without_test_examples_was_called_weak() -> None:
     facts = TROUBLED["rare_weak"]  # the control: with test examples it is weak
     empty = {**facts.scores["test"], "confusion": [[90, 5, 5], [5, 90, 5], [0, 0, 0]]}
-    assert advise(replace(facts, scores={**facts.scores, "test": empty})) == ()
+    assert advised(facts, "rare_weak") != ()
+    assert advised(replace(facts, scores={**facts.scores, "test": empty}), "rare_weak") == ()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +235,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def troubled(kind: str, photos: Path, place: Path) -> list[Facts]:
+def troubled(kind: str, photos: Path, place: Path) -> dict[str, Facts]:
     """Every trouble, met by a run that was asked for in its own way; its options lie in `place`."""
     data = photos
     if kind == "own splits":
@@ -238,14 +255,14 @@ def troubled(kind: str, photos: Path, place: Path) -> list[Facts]:
     (place / "plan.json").write_text(plan.to_json())
     written = {k: v for k, v in asked.items() if k not in ("out", "dry_run")}
     (place / "asked.yaml").write_text(yaml.safe_dump(written))
-    return [
-        replace(
+    return {
+        trouble: replace(
             facts, run=shlex.quote(str(place)), data=read_from(asked), plan=plan,
             given=asked["plan"] is not None, asked=asked, drawn=drew_test(read),
             works=fit_takes(asked, read, network, labels, task("image-classification")),
         )
-        for facts in TROUBLED.values()
-    ]  # fmt: skip
+        for trouble, facts in TROUBLED.items()
+    }  # fmt: skip
 
 
 QUICK = ("top", "solved", "given plan")
@@ -259,8 +276,8 @@ def test_commands_failed_or_were_not_obeyed_beside_the_runs_own_options(
 ) -> None:
     commands = {
         advice.values["command"]
-        for facts in troubled(kind, photos, tmp_path)
-        for advice in advise(facts)
+        for trouble, facts in troubled(kind, photos, tmp_path).items()
+        for advice in advised(facts, trouble)
         if advice.values["command"].startswith("tunesmith fit")
     }
     assert len(commands) >= {"given plan": 1, "own splits": 5, "probe": 2}.get(kind, 4)

@@ -168,7 +168,7 @@ def test_a_text_of_five_megabytes_went_into_the_page_whole(
     mistakes = (Shown("1", "a", text=text, guess="b", probability=0.9, tokens=said),) * 12
     untold = (Shown("1", "a", text=text, guess="b", probability=0.9),)
     examples = (Shown("1", "a", text=text),) * 4
-    page = run_page(make_content(takes="text", mistakes=mistakes + untold, examples=examples))
+    page = run_page(make_content(takes="text", own={"mistakes": mistakes + untold}, examples=examples))
     assert len(page.encode()) < 1_000_000
     assert "zeb" in page
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from tunesmith.reports.content import Content
 from tunesmith.reports.predictions import read_predictions
 from tunesmith.reports.showing import Showing
 from tunesmith.seals import seal
+from tunesmith.tasks import TASKS
+from tunesmith.tasks.task import Labels, Task
 from tunesmith.verbs.gathering import gather
 from tunesmith.verbs.reporting import Silent
 
@@ -55,6 +58,12 @@ def weak(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> ts.Run:
     return fitted(place / "photos", place / "run", lr=1e-5, test_size=0.4)
 
 
+def learned(run: ts.Run) -> tuple[Task, Labels]:
+    """The task of a run, and what it learned of its labels."""
+    described = run.described
+    return TASKS.load(described["task"])(), Labels.from_json(described["labels"])
+
+
 @pytest.fixture(scope="module")
 def content(weak: ts.Run) -> Content:
     return gather(ts.Run.open(weak.folder))
@@ -75,7 +84,7 @@ def test_figures_are_those_of_the_folder(weak: ts.Run, content: Content) -> None
 
 def test_counts_are_those_of_the_data(weak: ts.Run, content: Content) -> None:
     data = ts.read(weak.asked["data"], test_size=0.4)
-    for name, row in content.counts.items():
+    for name, row in content.own.counts.items():
         assert row == {split: data.splits[split]["label"][:].count(name) for split in data.splits}
 
 
@@ -87,30 +96,30 @@ def test_the_moved_stages_are_those_of_the_network(content: Content) -> None:
 def test_examples_show_every_class_evenly(content: Content) -> None:
     shown = [example.truth for example in content.examples]
     for name in content.labels:
-        assert shown.count(name) == min(8, content.counts[name]["train"])
+        assert shown.count(name) == min(8, content.own.counts[name]["train"])
     assert all(example.picture and example.guess is None for example in content.examples)
     assert len({example.id for example in content.examples}) == len(shown)
 
 
 def test_mistakes_are_wrong_and_the_most_confident_first(weak: ts.Run, content: Content) -> None:
-    assert content.mistakes  # or nothing below is seen
-    assert all(shown.guess != shown.truth for shown in content.mistakes)
-    sure = [shown.probability or 0 for shown in content.mistakes]
+    assert content.own.mistakes  # or nothing below is seen
+    assert all(shown.guess != shown.truth for shown in content.own.mistakes)
+    sure = [shown.probability or 0 for shown in content.own.mistakes]
     assert sure == sorted(sure, reverse=True)
-    predictions = read_predictions(weak.folder, "test", content.labels)
-    rows = most_confident_mistakes(predictions, 1000)
+    predictions = read_predictions(weak.folder, "test", *learned(weak))
+    rows = most_confident_mistakes(np.stack(predictions.answers), np.asarray(predictions.targets), count=1000)
     assert len(rows) == round((1 - content.test.value) * len(predictions.ids))
-    assert [shown.id for shown in content.mistakes] == [predictions.ids[row] for row in rows[:12]]
+    assert [shown.id for shown in content.own.mistakes] == [predictions.ids[row] for row in rows[:12]]
 
 
 def test_a_mistake_shows_the_picture_that_it_names(weak: ts.Run, content: Content) -> None:
-    shown = content.mistakes[0]
+    shown = content.own.mistakes[0]
     assert shown.picture is not None
     there = decode({"path": str(Path(weak.asked["data"]) / shown.id), "bytes": None})
     seen = decode({"path": None, "bytes": shown.picture})
     assert seen.shape == there.shape
     assert abs(seen.mean((0, 1)) - there.mean((0, 1))).max() < 4
-    assert any(s.heat and s.heat != s.picture for s in content.mistakes)
+    assert any(s.heat and s.heat != s.picture for s in content.own.mistakes)
 
 
 def test_only_what_was_not_kept_is_missing(content: Content) -> None:
@@ -140,11 +149,11 @@ def test_without_the_data_all_figures_are_there(weak: ts.Run, content: Content, 
     found = gather(ts.Run.open(pointed(elsewhere(weak, tmp_path), tmp_path / "gone")))
     assert found.missing["pictures"] == "data_gone"
     assert found.examples == ()
-    assert [(s.id, s.guess, s.picture, s.heat) for s in found.mistakes] == [
-        (s.id, s.guess, None, None) for s in content.mistakes
+    assert [(s.id, s.guess, s.picture, s.heat) for s in found.own.mistakes] == [
+        (s.id, s.guess, None, None) for s in content.own.mistakes
     ]
-    assert (found.counts, found.calibration, found.moved) == (
-        content.counts, content.calibration, content.moved,
+    assert (found.own.counts, found.own.calibration, found.moved) == (
+        content.own.counts, content.own.calibration, content.moved,
     )  # fmt: skip
 
 
@@ -185,7 +194,7 @@ def test_a_network_was_blamed_for_pictures_that_are_gone(weak: ts.Run, tmp_path:
     found = gather(ts.Run.open(pointed(elsewhere(weak, tmp_path), some)))
     assert found.missing["pictures"] == "unreadable"
     assert "heat" not in found.missing
-    assert found.mistakes
+    assert found.own.mistakes
 
 
 def test_a_preprocessing_of_ones_own_is_named_as_the_reason(photos: Path) -> None:
@@ -209,7 +218,7 @@ def test_a_run_of_before_says_what_it_did_not_keep(weak: ts.Run, tmp_path: Path)
     (run / "predictions-valid.parquet").unlink()
     found = gather(ts.Run.open(run))
     assert (found.missing["moved"], found.missing["calibration"]) == ("not_kept", "not_kept")
-    assert (found.calibration, found.moved, found.seconds) == (None, (), None)
+    assert (found.own.calibration, found.moved, found.seconds) == (None, (), None)
 
 
 def test_a_network_of_ones_own_needs_its_module_for_heat_alone(photos: Path, tmp_path: Path) -> None:
@@ -218,11 +227,11 @@ def test_a_network_of_ones_own_needs_its_module_for_heat_alone(photos: Path, tmp
     run = fitted(photos, tmp_path / "run", model=own, image_size=None, lr=1e-5, test_size=0.4)
     found = gather(ts.Run.open(run.folder))
     assert found.missing["heat"] == "own_module"
-    assert found.mistakes
-    assert all(shown.picture and shown.heat is None for shown in found.mistakes)
+    assert found.own.mistakes
+    assert all(shown.picture and shown.heat is None for shown in found.own.mistakes)
     opened = gather(ts.Run.open(run.folder, module=Mine()))
     assert "heat" not in opened.missing
-    assert any(shown.heat for shown in opened.mistakes)
+    assert any(shown.heat for shown in opened.own.mistakes)
 
 
 def test_data_from_memory_are_shown_when_they_are_given_again(photos: Path, tmp_path: Path) -> None:
@@ -247,8 +256,8 @@ def test_texts_are_shown_with_what_speaks_for_the_guess(
     found = gather(ts.Run.open(run.folder))
     test = ts.read(reviews, test_size=0.4).test
     texts = dict(zip(test["id"], test["item"], strict=True))
-    assert found.mistakes
-    for shown in found.mistakes:
+    assert found.own.mistakes
+    for shown in found.own.mistakes:
         assert shown.text == texts[shown.id]
         assert shown.picture is None
         assert shown.tokens is not None
@@ -271,9 +280,9 @@ def test_an_unfinished_run_is_refused_with_the_way_on(weak: ts.Run, tmp_path: Pa
         ts.report(run)
 
 
-def test_what_is_kept_of_validation_gives_its_scores(weak: ts.Run, content: Content) -> None:
-    valid = read_predictions(weak.folder, "valid", content.labels)
-    right = (valid.guess == valid.truth).mean()
-    assert right == pytest.approx(
+def test_what_is_kept_of_validation_gives_its_scores(weak: ts.Run) -> None:
+    task, labels = learned(weak)
+    outcomes = read_predictions(weak.folder, "valid", task, labels).outcomes(task)
+    assert task.score(outcomes, labels)["accuracy"] == pytest.approx(
         json.loads((weak.folder / "scores.json").read_text())["valid"]["metrics"]["accuracy"]["value"]
     )

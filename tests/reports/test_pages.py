@@ -17,8 +17,8 @@ from tunesmith.health.finding import Health
 from tunesmith.reports.compare_page import compare_page
 from tunesmith.reports.content import Comparison, Content
 from tunesmith.reports.health_page import GROUPS, health_page
+from tunesmith.reports.kinds.classes_figures import classes_table
 from tunesmith.reports.page import run_page
-from tunesmith.reports.tables import classes_table
 from tunesmith.reports.words import Words
 
 KINDS = [f"{kind} {lang}" for kind in ("run", "texts", "health", "compare") for lang in ("en", "zh")]
@@ -173,7 +173,7 @@ def test_classes_without_test_examples_counted_as_never_found(make_content: Call
     labels = ("glass", "metal", "paper")
     counts = {name: {"train": 20, "valid": 4, "test": 10} for name in labels}
     counts["metal"]["test"] = 0
-    content = make_content(labels, counts=counts)
+    content = make_content(labels, own={"counts": counts})
     words = Words("en")
     assert [row[0] for row in classes_table(content, words).rows] == ["glass", "paper"]
     assert [row[0] for row in classes_table(make_content(labels), words).rows] == list(labels)
@@ -188,13 +188,12 @@ def test_a_comparison_leaves_out_classes_without_test_examples(some_comparison: 
     page = compare_page(
         replace(
             some_comparison,
-            labels=("glass", "metal"),
             counts={"glass": 300, "metal": 0},
             runs=(first, *some_comparison.runs[1:]),
         )
     )
     assert "No test examples: metal." in page
-    assert "0.000" not in page.partition('id="classes"')[2].partition("</section>")[0]
+    assert "0.000" not in page.partition('id="each"')[2].partition("</section>")[0]
 
 
 def test_a_comparison_shows_what_trained_when(pages: dict[str, str]) -> None:
@@ -239,7 +238,7 @@ def test_the_summary_claims_what_the_interval_allows(
 
 def test_what_is_missing_is_said_with_its_reason(make_content: Callable[..., Content]) -> None:
     lost = make_content(
-        calibration=None, examples=(), moved=(), history=(), missing={"calibration": "not_kept"}
+        own={"calibration": None}, examples=(), moved=(), history=(), missing={"calibration": "not_kept"}
     )
     page = run_page(lost)
     assert "Not shown: The run did not keep it." in page

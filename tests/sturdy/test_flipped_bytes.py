@@ -21,9 +21,11 @@ import pytest
 import tunesmith as ts
 from tunesmith.errors import BadRun
 from tunesmith.health.saving import HEALTH
-from tunesmith.reports.predictions import read_predictions
+from tunesmith.reports.predictions import Predictions, read_predictions
 from tunesmith.runs import Run, load_model
 from tunesmith.seals import SEALS, read_sealed, settle
+from tunesmith.tasks import TASKS
+from tunesmith.tasks.task import Labels
 from tunesmith.training.state import read_checkpoint
 from tunesmith.verbs.folders import EXAMPLES
 from tunesmith.verbs.reporting import Silent
@@ -37,7 +39,7 @@ READERS: dict[str, Callable[[Run], object]] = {
     "replay.json": lambda run: run.replay,
     "scores.json": lambda run: run.scores,
     "predictions.parquet": lambda run: run.predictions,
-    "predictions-valid.parquet": lambda run: read_predictions(run.folder, "valid", run.scores["labels"]),
+    "predictions-valid.parquet": lambda run: validation_of(run),
     "facts.json": lambda run: run.facts,
     HEALTH: lambda run: read_sealed(run.folder, HEALTH),
     "model": lambda run: load_model(run.folder / "model"),
@@ -52,9 +54,18 @@ READERS: dict[str, Callable[[Run], object]] = {
         run.predictions,
         run.facts,
         read_sealed(run.folder, HEALTH),
-        read_predictions(run.folder, "valid", run.scores["labels"]),
+        validation_of(run),
     ),
 }
+
+
+def validation_of(run: Run) -> Predictions:
+    """What a run keeps of validation."""
+    described = run.described
+    task, labels = TASKS.load(described["task"])(), Labels.from_json(described["labels"])
+    return read_predictions(run.folder, "valid", task, labels)
+
+
 FOR_PEOPLE = ("log.txt", "plan.txt")  # nothing of tunesmith reads them
 
 

@@ -177,6 +177,18 @@ class TaskContract:
             assert len({tuple(row) for row in rows}) == 1
             json.dumps(rows)
 
+    def test_what_a_file_holds_of_predictions_scores_as_they_do(
+        self, task: Task, data: Data, batch: Batch, labels: Labels
+    ) -> None:
+        predictions = task.predict(network(np.roll(self.outputs(batch, labels), 1, axis=0)), batch)
+        rows = task.table(predictions, labels, full=True)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        again, targets = task.from_table(columns, labels), task.targets(data.test, labels)
+        scores = [task.score(task.outcomes(own, targets), labels) for own in (predictions, again)]
+        assert scores[1] == pytest.approx(scores[0], rel=1e-9)
+        with pytest.raises((KeyError, ValueError)):
+            task.from_table({"id": list(data.test["id"])}, labels)
+
     def test_it_is_configured_by_a_plans_settings(self, task: Task) -> None:
         assert task.configured(Settings()).name == task.name
 

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
     from tunesmith.evaluation import Score
     from tunesmith.reports.content import Compared, Comparison
 
-ALSO = ("macro_f1", "log_loss")  # metrics that are shown below the one that decides
+ALSO = ("macro_f1", "log_loss", "mae", "r2")  # metrics that are shown below the one that decides, if there
+ALONE = {
+    "classes": "examples that this run alone has right, and that the first one alone has",
+    "numbers": "examples on which this run is nearer to the truth, and on which the first one is",
+    "parts": "examples that this run answers better, and that the first one does",
+}
 
 
 def draw(comparison: Comparison) -> None:
@@ -23,20 +28,19 @@ def draw(comparison: Comparison) -> None:
     first, metric = comparison.runs[0], comparison.metric
     console.print(f"{comparison.count:,} test examples, the same for all; 95 % intervals, differences paired")
     decides: dict[str, Callable[[Compared], str]] = {
-        words(metric): lambda run: str(run.scores[metric]),
-        "against the first": lambda run: _gap(run.gaps[metric]) if run.gaps else "",
+        words(metric): lambda run: run.scores[metric].told(metric),
+        "against the first": lambda run: _gap(run.gaps[metric], metric) if run.gaps else "",
     }
     beside: dict[str, Callable[[Compared], str]] = {
-        words(name): lambda run, name=name: str(run.scores[name])  # type: ignore[misc]
-        for name in ALSO
-        if name != metric
+        words(name): lambda run, name=name: run.scores[name].told(name)  # type: ignore[misc]
+        for name in _beside(comparison)
     }
     beside["alone"] = lambda run: "" if run is first else f"{run.only_this} : {run.only_first}"
     beside["time"] = lambda run: "" if run.seconds is None else duration(run.seconds)
     for columns in (decides, beside):
         console.print()
         console.print(_table(comparison.runs, columns))
-    console.print("\nalone: examples that this run alone has right, and that the first one alone has")
+    console.print(f"\nalone: {ALONE[comparison.answers]}")
     for name, values in comparison.differ.items():
         told = ", ".join(f"{run.name} {v or 'none'}" for run, v in zip(comparison.runs, values, strict=True))
         console.print(f"{name}: {told}", markup=False, soft_wrap=True)
@@ -56,6 +60,22 @@ def _table(runs: Sequence[Compared], columns: dict[str, Callable[[Compared], str
     return table
 
 
-def _gap(gap: Score) -> str:
+def _beside(comparison: Comparison) -> list[str]:
+    """Two more metrics that every run has: the usual ones, or the first."""
+    shared = [
+        name
+        for name in comparison.runs[0].scores
+        if "/" not in name
+        and name != comparison.metric
+        and all(name in run.scores for run in comparison.runs)
+    ]
+    usual = [name for name in ALSO if name in shared]
+    return (usual or shared)[:2]
+
+
+def _gap(gap: Score, metric: str) -> str:
+    from tunesmith.evaluation import figure
+
+    value, low, high = (figure(own, metric, sign=True) for own in (gap.value, gap.low, gap.high))
     outcome = "better" if gap.low > 0 else "worse" if gap.high < 0 else "not proven"
-    return f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {outcome}"
+    return f"{value} [{low}, {high}] {outcome}"

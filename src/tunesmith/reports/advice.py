@@ -11,16 +11,12 @@ from typing import Any, Final
 from tunesmith.evaluation import Score
 from tunesmith.health.finding import Health
 from tunesmith.plan import Plan
-from tunesmith.reports.content import Advice, Calibration
+from tunesmith.reports.content import Advice
 from tunesmith.tasks.task import less_is_better
 from tunesmith.verdicts.keeping import TRAINED
 
-UNCALIBRATED: Final = 0.05  # of the expected calibration error; above it, stated probabilities mislead
 FAR: Final = 0.2  # nats of validation loss above training loss; more, and a network learns by heart
 WIDE: Final = 0.15  # of an interval; a gain of a usual size cannot be seen through it
-WEAK: Final = 0.15  # by which a class is worse than the mean of all, in F1
-RARE: Final = 0.5  # times the examples of a class of mean size
-SHARE: Final = 0.3  # of all mistakes that one pair of classes makes
 LARGER: Final = 0.3  # of the data for the test, where the usual share leaves too few
 SMOOTH: Final = 0.1  # label smoothing
 
@@ -33,7 +29,7 @@ class Facts:
 
     run: its folder, as a person would type it. data: what it learned from and how that was read, likewise;
         None: from memory, or gone.
-    counts: training examples of each label. given: the plan was given.
+    labels: names of the classes, the columns of numbers, the types of parts. given: the plan was given.
     asked: the run's options by name, time_limit in seconds. drawn: the test split was made by test_size.
     works: tells whether a fit would take some options beside these. solver: of a head, as the task's is best
         solved.
@@ -43,7 +39,6 @@ class Facts:
     data: str | None
     takes: str
     labels: tuple[str, ...]
-    counts: tuple[int, ...]
     plan: Plan
     given: bool
     asked: Mapping[str, Any]
@@ -51,20 +46,20 @@ class Facts:
     works: Callable[[Mapping[str, Any]], bool]
     history: Sequence[Mapping[str, Any]]
     scores: Mapping[str, Any]
-    calibration: Calibration | None
     health: Health | None
     solver: str = "lbfgs"
 
 
 def advise(facts: Facts) -> tuple[Advice, ...]:
-    """Things to try next, most promising first; nothing that the run's own numbers do not call for."""
+    """Things to try next, most promising first; nothing that the run's own numbers do not call for.
+
+    What depends on what the answers are made of, the kind adds (`kinds.kind.Kind.advise`).
+    """
     found = (
         *_data(facts),
         *_split(facts),
         *_worth(facts),
         *_fit(facts),
-        *_classes(facts),
-        *_trust(facts),
     )
     return tuple(found)
 
@@ -100,7 +95,7 @@ def _split(facts: Facts) -> Iterable[Advice]:
         told = {"metric": metric, "count": count, "low": test.low, "high": test.high}
         share = facts.asked.get("test_size", 0.0), facts.asked.get("valid_size", 0.0)
         more = facts.drawn and share[0] < LARGER and share[1] + LARGER < 1
-        command = _again(facts, {"test_size": LARGER}, planned=False) if more else ""
+        command = again(facts, {"test_size": LARGER}, planned=False) if more else ""
         yield Advice("few_tested", {**told, "command": command})
 
 
@@ -115,11 +110,11 @@ def _worth(facts: Facts) -> Iterable[Advice]:
         return
     if high < 0:
         peak = max(rate for phase in facts.plan.phases for rate in phase.lrs[:-1])
-        command = _again(facts, {"lr": float(f"{peak / 5:.0e}")})
+        command = again(facts, {"lr": float(f"{peak / 5:.0e}")})
         yield Advice("worse_than_probe", {**told, "command": command})
     else:
         whole = {"parts": "all"} if facts.asked.get("parts", "all") != "all" else {}
-        command = _again(facts, {"strategy": "linear_probe", "solver": facts.solver, **whole})
+        command = again(facts, {"strategy": "linear_probe", "solver": facts.solver, **whole})
         yield Advice("no_better_than_probe", {**told, "command": command})
 
 
@@ -133,14 +128,14 @@ def _fit(facts: Facts) -> Iterable[Advice]:
     row = rows[best[-1]] if best else rows[-1]
     if facts.scores.get("ended") == "time limit":
         minutes = math.ceil((facts.asked.get("time_limit") or 0) / 30)  # twice as long
-        command = _again(facts, {"time_limit": f"{minutes}m" if minutes > 60 else "1h"}, planned=False)
+        command = again(facts, {"time_limit": f"{minutes}m" if minutes > 60 else "1h"}, planned=False)
         yield Advice("out_of_time", {"epochs": len(rows), "command": command})
     train, valid = row.get("train_loss"), row.get("valid_loss")
     if train is not None and valid is not None and valid - train > max(FAR, 0.5 * train):
         yield Advice("learned_by_heart", {"train": train, "valid": valid, "command": _held_back(facts)})
     elif best and best[-1] == len(rows) - 1 and len(rows) > 1 and not facts.plan.phases[-1].solved:
         epochs = facts.plan.epochs  # fewer than were asked for where a phase is solved
-        command = _again(facts, {"epochs": 2 * facts.asked.get("epochs", epochs)})
+        command = again(facts, {"epochs": 2 * facts.asked.get("epochs", epochs)})
         yield Advice("best_was_last", {"epochs": epochs, "command": command})
 
 
@@ -148,49 +143,15 @@ def _held_back(facts: Facts) -> str:
     """The command that makes it harder to learn by heart: images varied, fewer stages, labels smoothed."""
     settings = facts.plan.settings
     if facts.takes == "image" and settings.augment == "none":
-        return _again(facts, {"augment": "standard"}) if _steps(facts.plan) else ""
+        return again(facts, {"augment": "standard"}) if steps(facts.plan) else ""
     smooth: Options = {"label_smoothing": SMOOTH} if settings.label_smoothing < SMOOTH else {}
     trained = facts.plan.stages - min(phase.frozen_prefix for phase in facts.plan.phases)
     fewer: Options = {"strategy": "top", "unfreeze": min(2, trained - 1)}
-    command = _again(facts, {**fewer, **smooth}) if trained > 1 else ""
-    return command or (_again(facts, smooth) if smooth and _steps(facts.plan) else "")
+    command = again(facts, {**fewer, **smooth}) if trained > 1 else ""
+    return command or (again(facts, smooth) if smooth and steps(facts.plan) else "")
 
 
-def _classes(facts: Facts) -> Iterable[Advice]:
-    """Which classes fail, and how."""
-    metrics = facts.scores["test"]["metrics"]
-    confusion = facts.scores["test"].get("confusion") or ()
-    tested = [name for name, row in zip(facts.labels, confusion, strict=False) if sum(row)]
-    f1 = {name: metrics[f"f1/{name}"]["value"] for name in tested}
-    mean, usual = sum(f1.values()) / max(len(f1), 1), sum(facts.counts) / len(facts.counts)
-    weak = [
-        (name, count)
-        for name, count in zip(facts.labels, facts.counts, strict=True)
-        if count < RARE * usual and f1.get(name, mean) < mean - WEAK
-    ]
-    if weak and facts.plan.settings.balance == "none":
-        told = {"labels": ", ".join(name for name, _ in weak[:5]), "count": max(count for _, count in weak)}
-        yield Advice("rare_weak", {**told, "command": _again(facts, {"balance": "weights"})})
-    if len(confusion) > 2:
-        pairs = [(n, i, j) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j]
-        total, (most, i, j) = sum(n for n, _, _ in pairs), max(pairs, key=lambda pair: pair[0])
-        if most >= 3 and most >= SHARE * total:
-            told = {"truth": facts.labels[i], "guess": facts.labels[j], "count": most, "total": total}
-            yield Advice("confused_pair", {**told, "command": ""})
-
-
-def _trust(facts: Facts) -> Iterable[Advice]:
-    """Whether stated probabilities can be believed."""
-    found = facts.calibration
-    if found is None or found.ece <= UNCALIBRATED or found.after_ece >= found.ece:
-        return
-    kind = "too_sure" if found.temperature > 1 else "not_sure_enough"
-    told = {"ece": found.ece, "after": found.after_ece, "temperature": found.temperature}
-    smooth = kind == "too_sure" and not facts.plan.settings.label_smoothing and _steps(facts.plan)
-    yield Advice(kind, {**told, "command": _again(facts, {"label_smoothing": SMOOTH}) if smooth else ""})
-
-
-def _again(facts: Facts, options: Options, *, planned: bool = True) -> str:
+def again(facts: Facts, options: Options, *, planned: bool = True) -> str:
     """The command for the same run with other options; empty where it would fail or change nothing.
 
     planned: the options belong to the plan, and so have no say where the plan itself was given.
@@ -205,7 +166,7 @@ def _again(facts: Facts, options: Options, *, planned: bool = True) -> str:
     return " ".join(["tunesmith fit --config", f"{facts.run}/asked.yaml", *told])
 
 
-def _steps(plan: Plan) -> bool:
+def steps(plan: Plan) -> bool:
     """Whether a phase trains in steps: what is solved sees no augmentation and no smoothing."""
     return any(phase.solver is None for phase in plan.phases)
 

@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-
-from tunesmith.reports.predictions import Predictions
+from numpy.typing import NDArray
 
 MISTAKES: Final = 12
 EXAMPLES: Final = 24
 
 
-def most_confident_mistakes(predictions: Predictions, count: int = MISTAKES) -> list[int]:
-    """Rows of the wrong answers, the most confident first; of equally confident ones the first."""
-    guess = predictions.guess
-    sure = predictions.probabilities.max(1)
-    wrong = np.flatnonzero(guess != predictions.truth)
+def most_confident_mistakes(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], count: int = MISTAKES
+) -> list[int]:
+    """Rows of the wrong answers, the most confident first; of equally confident ones the first.
+
+    probabilities: [N, K]. truth: the index of each example's class [N].
+
+    >>> most_confident_mistakes(np.array([[.9, .1], [.6, .4], [.2, .8]]), np.array([1, 1, 1]))
+    [0, 1]
+    """
+    sure = probabilities.max(1)
+    wrong = np.flatnonzero(probabilities.argmax(1) != truth)
     return [int(row) for row in wrong[np.argsort(-sure[wrong], kind="stable")][:count]]
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tunesmith.evaluation import Score
+from tunesmith.evaluation import Score, sign_of
 from tunesmith.reports.content import Compared, Comparison
 from tunesmith.reports.drawings.intervals import Row, intervals
 from tunesmith.reports.figures import span
 from tunesmith.reports.rendering import Table, capital, named, number, render, safe, signed
 from tunesmith.reports.summary import short_model
-from tunesmith.reports.tables import LONGEST, OF_CLASS, called, plan_table
+from tunesmith.reports.tables import LONGEST, called, plan_table
 from tunesmith.reports.words import Words
 from tunesmith.tasks.task import less_is_better
 
-SECTIONS = ("scores", "gaps", "agree", "metrics", "classes", "plans", "differ", "commands")
+SECTIONS = ("scores", "gaps", "agree", "metrics", "each", "plans", "differ", "commands")
 
 
 def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
@@ -24,29 +24,35 @@ def compare_page(comparison: Comparison, *, lang: str = "en") -> str:
     words = Words(lang)
     names = [named(run.name, 24) for run in comparison.runs]
     heading = words("compare.title", runs=words.many(len(names), "runs"))
-    classes = _classes(comparison, names, words)
-    shown = [part for part in SECTIONS if part != "classes" or classes.rows]
+    each = _each(comparison, names, words)
+    headings = {part: _heading(part, comparison, words) for part in SECTIONS if part != "each" or each.rows}
     return render(
         "compare.html.jinja",
         words,
         title=f"{words.listed(names, most=3)} – {words('compare.kind')}",
         kind=words("compare.kind"),
         heading=heading,
-        contents=[(part, words(f"compare.{part}")) for part in shown],
-        shown=shown,
+        contents=list(headings.items()),
+        headings=headings,
         short=_short(comparison, names, words),
         runs=comparison.runs,
         first=names[0],
         about=_about(comparison, names, words),
         scores=_scores(comparison, names, words),
         gaps=_gaps(comparison, names, words),
+        lead=words(f"compare.agree.{comparison.answers}.lead"),
         alone=_alone(comparison, names, words),
         metrics=_metrics(comparison, names, words),
-        classes=classes,
+        each=each,
         cut=_cut(comparison, words),
         plans=_plans(comparison, names, words),
         differ=_differ(comparison, names, words),
     )
+
+
+def _heading(part: str, comparison: Comparison, words: Words) -> str:
+    """What a section is called; of two of them that depends on what the answers are made of."""
+    return words(f"compare.{part}.{comparison.answers}" if part in ("agree", "each") else f"compare.{part}")
 
 
 def _short(comparison: Comparison, names: list[str], words: Words) -> list[str]:
@@ -118,19 +124,26 @@ def _alone(comparison: Comparison, names: list[str], words: Words) -> Table:
 
 def _metrics(comparison: Comparison, names: list[str], words: Words) -> Table:
     """A row per metric of the whole split, a column per run."""
-    told = [m for m in comparison.runs[0].scores if not _of_class(m)]
+    told = [metric for metric in comparison.runs[0].scores if "/" not in metric]
     rows = tuple((called(metric, words), *_row(comparison, metric)) for metric in told)
     heading = (words("scores.metric"), *names)
     return Table(heading, rows, frozenset(range(1, len(heading))), foreign=False)
 
 
-def _classes(comparison: Comparison, names: list[str], words: Words) -> Table:
-    """F1 of each class that has test examples, the weakest in the first run on top."""
+def _each(comparison: Comparison, names: list[str], words: Words) -> Table:
+    """F1, or else the first metric, of each class, column or type; the weakest in the first run on top.
+
+    Classes without test examples are left out: of them nothing was measured.
+    """
     first = comparison.runs[0].scores
-    known = [label for label in comparison.labels if f"f1/{label}" in first and comparison.counts[label]]
-    weakest = sorted(known, key=lambda label: first[f"f1/{label}"].value)[:LONGEST]
-    rows = tuple((named(label), *_row(comparison, f"f1/{label}")) for label in weakest)
-    heading = (f"{words('data.class')} ({words.named('metric', 'f1')})", *names)
+    split = [name.partition("/") for name in first if "/" in name]
+    measures = dict.fromkeys(measure for measure, _, _ in split)
+    measure = "f1" if "f1" in measures else next(iter(measures), "")
+    known = [part for own, _, part in split if own == measure and comparison.counts.get(part, 1)]
+    sign = sign_of(measure)
+    weakest = sorted(known, key=lambda part: sign * first[f"{measure}/{part}"].value)[:LONGEST]
+    rows = tuple((named(part), *_row(comparison, f"{measure}/{part}")) for part in weakest)
+    heading = (f"{words(f'each.{comparison.answers}')} ({words.named('metric', measure)})", *names)
     return Table(heading, rows, frozenset(range(1, len(heading))))
 
 
@@ -158,7 +171,3 @@ def _differ(comparison: Comparison, names: list[str], words: Words) -> Table:
 def _row(comparison: Comparison, metric: str) -> list[str]:
     scores: list[Score | None] = [run.scores.get(metric) for run in comparison.runs]
     return ["–" if score is None else number(score.value) for score in scores]
-
-
-def _of_class(metric: str) -> bool:
-    return metric.partition("/")[0] in OF_CLASS and "/" in metric

@@ -52,6 +52,19 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class OfClasses:
+    """What the page of a run tells of classes alone.
+
+    counts: examples by label and split. calibration: None where validation was not kept.
+    mistakes: the most confident wrong answers on the test split, most confident first.
+    """
+
+    counts: Mapping[str, Mapping[str, int]]
+    calibration: Calibration | None
+    mistakes: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
 class Moved:
     """How far a stage went from its pretrained weights: |now - then| / |then|, over all its weights."""
 
@@ -72,10 +85,12 @@ class Advice:
 class Content:
     """Everything that the page of one run says, in reading order.
 
+    kind: of its answers, by its name in `kinds.KINDS`.
     scores: scores.json as it is: metrics with intervals, baselines, difference, confusion, what was kept.
     replay: replay.json as it is; history: a row per epoch, as in history.jsonl.
-    counts: examples by label and split. parts: names of stages and head, input first.
-    mistakes: the most confident wrong answers on the test split, most confident first.
+    labels: names of the classes, the columns of numbers, the types of parts. sizes: examples by split.
+    parts: names of stages and head, input first.
+    own: what the kind of answers alone tells, as it gathered it: OfClasses of classes.
     advice: most promising first. missing: parts that could not be shown, each with the reason.
     ladder: the rungs of strategy auto, as in ladder.json; none for others.
     """
@@ -83,11 +98,12 @@ class Content:
     name: str
     created: str
     task: str
+    kind: str
     takes: str
     model: str
     seconds: float | None
     labels: tuple[str, ...]
-    counts: Mapping[str, Mapping[str, int]]
+    sizes: Mapping[str, int]
     examples: tuple[Shown, ...]
     plan: Plan
     parts: tuple[str, ...]
@@ -98,8 +114,7 @@ class Content:
     baseline: str
     baseline_test: Score
     gap: Score
-    calibration: Calibration | None
-    mistakes: tuple[Shown, ...]
+    own: Any
     moved: tuple[Moved, ...]
     health: Health | None
     advice: tuple[Advice, ...]
@@ -116,7 +131,8 @@ class Compared:
     scores: by metric, classes among them ("f1/glass"), each with its interval.
     gaps: by metric without classes: how much better than the first run on the same examples, with the
         paired interval; above 0 is better, also for losses. Empty for the first run.
-    only_first, only_this: test examples that the first run alone has right, and this one alone.
+    only_first, only_this: test units that the first run answers better than this one, and this one better
+        than the first: right where the other is wrong, or nearer to the truth.
     plan, parts: what trained when, and the names of stages and head, input first.
     command: what made the run.
     """
@@ -141,15 +157,15 @@ class Compared:
 class Comparison:
     """Runs side by side, the one that the others are compared with first.
 
-    metric: what the first run was decided by; every run has it. count: test examples, the same for all.
-    counts: test examples of each label. differ: the options in which the runs differ, each with a value per
-        run in words.
+    answers: "classes", "numbers" or "parts". metric: what the first run was decided by; every run has it.
+    count: test units, the same for all. counts: test examples of each class; empty without classes.
+    differ: the options in which the runs differ, each with a value per run in words.
     """
 
     task: str
+    answers: str
     metric: str
     count: int
-    labels: tuple[str, ...]
     counts: Mapping[str, int]
     runs: tuple[Compared, ...]
     differ: Mapping[str, tuple[str, ...]]

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from tunesmith.evaluation import Score, sign_of
 from tunesmith.reports.content import Content
 from tunesmith.reports.drawings.bars import Bar, bars
-from tunesmith.reports.drawings.confusion import MOST, confusion
 from tunesmith.reports.drawings.curves import Line, Panel, curves
 from tunesmith.reports.drawings.intervals import Row, intervals
 from tunesmith.reports.drawings.labels import Learned, labels
-from tunesmith.reports.drawings.reliability import reliability
 from tunesmith.reports.drawings.strip import strip
 from tunesmith.reports.rendering import capital, named, number, safe, signed
 from tunesmith.reports.words import Words
@@ -156,43 +152,6 @@ def curves_figure(content: Content, words: Words) -> Any:
     said = {"kept_word": words("curves.kept"), "epoch_word": words("curves.epoch")}
     panels = [loss, told] if metric in history[0] else [loss]
     return safe(curves("curves", alt, history, panels, kept=kept, **said))
-
-
-def confusion_figure(content: Content, words: Words) -> tuple[Any, list[str]]:
-    """The matrix of the test split, and what stands below it: how much is shown, what is confused most."""
-    matrix = content.scores["test"]["confusion"]
-    counts, K = np.asarray(matrix), len(content.labels)
-    right, total = int(np.trace(counts)), int(counts.sum())
-    alt = words("confusion.alt", classes=words.many(K, "classes"), right=f"{right:,}", count=f"{total:,}")
-    labels = [named(label, 30) for label in content.labels]
-    drawing = confusion("confusion", alt, matrix, labels, words("confusion.truth"), words("confusion.said"))
-    below = [words("confusion.some", n=MOST, all=f"{K:,}")] if K > MOST else []
-    wrong = counts - np.diag(np.diag(counts))
-    if not wrong.any():
-        return safe(drawing), [*below, words("confusion.none")]
-    pairs = [divmod(int(at), K) for at in np.argsort(-wrong, axis=None, kind="stable")[:3]]
-    said = [
-        words("confusion.pair", truth=labels[i], said=labels[j], count=int(wrong[i, j]))
-        for i, j in pairs
-        if wrong[i, j]
-    ]
-    return safe(drawing), [*below, words("confusion.most", pairs=words.listed(said))]
-
-
-def calibration_figure(content: Content, words: Words) -> Any:
-    """Stated against true, as it is and with the temperature."""
-    own = content.calibration
-    assert own is not None
-    told = {"ece": number(own.ece), "temperature": f"{own.temperature:.2f}", "after": number(own.after_ece)}
-    panels = [
-        (words("calibration.before", ece=told["ece"]), own.bins),
-        (
-            words("calibration.after", temperature=told["temperature"], ece=told["after"]),
-            own.after_bins,
-        ),
-    ]
-    axes = words("calibration.stated"), words("calibration.right")
-    return safe(reliability("calibration", words("calibration.alt", **told), panels, *axes))
 
 
 def moved_figure(content: Content, words: Words) -> Any:

@@ -9,11 +9,6 @@ from tunesmith.reports.advice_words import ADVICE, MISSING
 from tunesmith.reports.content import Content
 from tunesmith.reports.drawings.strip import rate
 from tunesmith.reports.figures import (
-    DRAWN,
-    SPLITS,
-    calibration_figure,
-    confusion_figure,
-    counts_figure,
     curves_figure,
     gap_figure,
     learning_figure,
@@ -22,37 +17,21 @@ from tunesmith.reports.figures import (
     scores_figure,
 )
 from tunesmith.reports.findings import told
-from tunesmith.reports.rendering import named, number, render, share_of
+from tunesmith.reports.kinds import kind_of
+from tunesmith.reports.rendering import named, render, share_of
 from tunesmith.reports.summary import doubling, facts, sentences
 from tunesmith.reports.tables import (
-    LONGEST,
-    classes_table,
-    counts_table,
     ladder_table,
     metrics_table,
     plan_table,
-    untested,
 )
 from tunesmith.reports.words import Words
 from tunesmith.verdicts.keeping import PROBE
 
 LEAST_GAIN = 1.05  # times faster: less than that is not worth a sentence
-SECTIONS = (
-    "scores",
-    "learning",
-    "data",
-    "plan",
-    "ladder",
-    "curves",
-    "confusion",
-    "classes",
-    "calibration",
-    "mistakes",
-    "moved",
-    "health",
-    "next",
-    "again",
-)
+# What every page has; between the two stand the sections of the kind of answers.
+ABOVE = ("scores", "learning", "data", "plan", "ladder", "curves")
+BELOW = ("moved", "health", "next", "again")
 
 
 def run_page(content: Content, *, lang: str = "en") -> str:
@@ -61,10 +40,16 @@ def run_page(content: Content, *, lang: str = "en") -> str:
     lang: "en" or "zh".
     Raises UnknownName for another language, MissingPackage where matplotlib or jinja2 is not installed.
     """
-    words = Words(lang)
+    words, kind = Words(lang), kind_of(content.kind)
     metric = str(content.scores["metric"])
     missing = {part: MISSING[why][lang] if why in MISSING else why for part, why in content.missing.items()}
-    shown = [part for part in SECTIONS if _there(part, content, missing)]
+    own = kind.drawn(content, words)
+    there = {**_common(content), **{part: part in own for part in kind.sections}}
+    shown = [
+        part
+        for part in (*ABOVE, *kind.sections, *BELOW)
+        if there.get(part, True) or part in missing  # be it why it is empty
+    ]
     return render(
         "run.html.jinja",
         words,
@@ -76,83 +61,43 @@ def run_page(content: Content, *, lang: str = "en") -> str:
         content=content,
         missing=missing,
         metric=words.named("metric", metric),
-        short=sentences(content, words),
+        short=[*kind.opening(content, words), *sentences(content, words)],
         facts=facts(content, words),
-        **_measured(content, words, shown),
+        **_measured(content, words),
         learning=learning_figure(content, words) if "learning" in shown else None,
         doubling=doubling(content, words) if "learning" in shown else "",
-        **_learned(content, words),
+        learned=kind.learned_from(content, words),
+        **_trained(content, words),
+        middle=kind.template,
+        own=own,
         **_judged(content, words, lang),
     )
 
 
-def _there(part: str, content: Content, missing: dict[str, str]) -> bool:
-    """Whether a section has something to say, be it why it is empty."""
-    held: dict[str, Any] = {
-        "learning": content.scores.get("learning"),
-        "ladder": content.ladder,
-        "curves": content.history,
-        "confusion": content.scores["test"].get("confusion"),
-        "classes": content.scores["test"].get("confusion"),
-        "calibration": content.calibration,
-        "moved": content.moved,
-        "health": content.health,
+def _common(content: Content) -> dict[str, bool]:
+    """Which of the sections that not every run has have something to say."""
+    return {
+        "learning": bool(content.scores.get("learning")),
+        "ladder": bool(content.ladder),
+        "curves": bool(content.history),
+        "moved": bool(content.moved),
+        "health": content.health is not None,
     }
-    return part not in held or bool(held[part]) or part in missing
 
 
-def _measured(content: Content, words: Words, shown: list[str]) -> dict[str, Any]:
-    """Scores, confusion, classes and calibration."""
-    count = f"{int(content.scores['test']['count']):,}"
-    calibration, without = content.calibration, untested(content)
-    K = len(content.labels) - len(without)
-    confused = bool(content.scores["test"].get("confusion"))
-    figure, below = confusion_figure(content, words) if confused else (None, [])
+def _measured(content: Content, words: Words) -> dict[str, Any]:
+    """Scores beside those of the baselines."""
     return {
         "scores": scores_figure(content, words),
         "gap": gap_figure(content, words),
         "metrics": metrics_table(content, words),
-        "where": words("figure.test", count=count),
-        "confusion": figure,
-        "confused": below,
-        "classes": classes_table(content, words) if "classes" in shown and confused else None,
-        "cut": words("classes.some", n=LONGEST, all=f"{K:,}") if K > LONGEST else "",
-        "untested": words("classes.untested", labels=words.listed(map(named, without))) if without else "",
-        "calibration": calibration_figure(content, words) if calibration else None,
-        "calibrated": _calibrated(content, words) if calibration else [],
+        "where": words("figure.test", count=f"{int(content.scores['test']['count']):,}"),
     }
 
 
-def _calibrated(content: Content, words: Words) -> list[str]:
-    own = content.calibration
-    assert own is not None
-    count = sum(n for _, _, n in own.bins) or 1
-    stated = sum(said * n for said, _, n in own.bins) / count
-    right = sum(was * n for _, was, n in own.bins) / count
-    alike = share_of(stated) == share_of(right)
-    sure = "even" if alike else "over" if stated > right else "under"
-    after = {"temperature": f"{own.temperature:.2f}", "after": number(own.after_ece)}
-    return [
-        words(f"calibration.{sure}", stated=share_of(stated), right=share_of(right)),
-        words("calibration.ece", ece=number(own.ece), **after),
-    ]
-
-
-def _learned(content: Content, words: Words) -> dict[str, Any]:
-    """Data, plan, curves and how far stages moved."""
-    sizes = {split: sum(own.get(split, 0) for own in content.counts.values()) for split in SPLITS}
-    noun, classes = ("images" if content.takes == "image" else "texts"), len(content.counts)
-    lead = words(
-        "data.lead",
-        total=words.many(sum(sizes.values()), noun),
-        classes=words.many(classes, "classes"),
-        **{split: f"{n:,}" for split, n in sizes.items()},
-    )
+def _trained(content: Content, words: Words) -> dict[str, Any]:
+    """The plan, what it came to, and how far stages moved."""
     return {
-        "lead": lead,
-        "counts": counts_figure(content.counts, words) if content.counts else None,
-        "counted": counts_table(content.counts, words),
-        "undrawn": words("data.most", n=f"{classes - DRAWN:,}") if classes > DRAWN else "",
         "plan": plan_figure(content, words),
         "planned": plan_table(content.plan, content.parts, words),
         "replayed": replayed(content, words),

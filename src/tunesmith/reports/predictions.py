@@ -1,17 +1,17 @@
-"""A run's stated probabilities for a split, as they lie in its folder."""
+"""A run's answers for a split, as they lie in its folder."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tunesmith.errors import BadRun
+from tunesmith.errors import BadData, BadRun
 from tunesmith.seals import read_sealed
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.task import Labels, Outcomes, Task
 
 FILES = {"valid": "predictions-valid.parquet", "test": "predictions.parquet"}
 
@@ -20,24 +20,24 @@ FILES = {"valid": "predictions-valid.parquet", "test": "predictions.parquet"}
 class Predictions:
     """What a run answered for each example of a split.
 
-    ids: where the examples come from. truth: indices of their classes [N]. probabilities: [N, K].
+    ids: where the examples come from. truth: their labels as the data have them. targets, answers: the true
+    answers and the run's, in the network's terms, as the task predicts and scores them.
     """
 
     ids: tuple[str, ...]
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    truth: tuple[str, ...]
+    targets: list[Any]
+    answers: list[Any]
 
-    @property
-    def guess(self) -> NDArray[np.int64]:
-        """The likeliest class of each [N]."""
-        best: NDArray[np.int64] = self.probabilities.argmax(1)
-        return best
+    def outcomes(self, task: Task) -> Outcomes:
+        """What scoring needs of each unit."""
+        return task.outcomes(self.answers, self.targets)
 
 
-def read_predictions(folder: Path, split: str, labels: Sequence[str]) -> Predictions:
-    """The predictions of a run's folder, classes in the order of `labels`.
+def read_predictions(folder: Path, split: str, task: Task, labels: Labels) -> Predictions:
+    """The predictions of a run's folder.
 
-    Raises BadRun for a file that is missing, damaged, or of other classes.
+    Raises BadRun for a file that is missing, damaged, or of other labels.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -46,10 +46,13 @@ def read_predictions(folder: Path, split: str, labels: Sequence[str]) -> Predict
     content = read_sealed(folder, FILES[split])
     try:
         table = pq.read_table(io.BytesIO(content))
-        truth, ids = table["truth"].to_pylist(), table["id"].to_pylist()
-        columns = [table[f"p({name})"].to_numpy() for name in labels]
-        index = {name: i for i, name in enumerate(labels)}
-        rows = np.array([index[name] for name in truth], dtype=np.int64)
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise BadRun(f"{path} is missing, damaged or not of this run's classes: {error}") from error
-    return Predictions(tuple(ids), rows, np.stack(columns, axis=1).astype(np.float64))
+        # Numbers as arrays: a thousand columns of probabilities would be too many objects.
+        columns: dict[str, Any] = {
+            name: own.to_numpy() if pa.types.is_floating(own.type) else own.to_pylist()
+            for name, own in zip(table.column_names, table.columns, strict=True)
+        }
+        truth = columns["truth"]
+        targets, answers = task.targets({"label": truth}, labels), task.from_table(columns, labels)
+    except (OSError, KeyError, ValueError, BadData, pa.ArrowException) as error:
+        raise BadRun(f"{path} is missing, damaged or not of this run's labels: {error}") from error
+    return Predictions(tuple(columns["id"]), tuple(truth), targets, answers)

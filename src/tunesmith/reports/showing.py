@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,11 @@ class Showing:
         seen = {} if item is None else self._as_is(item)
         why = self._why(item, answer) if seen else {}
         return Shown(id_, truth, guess=guess, probability=probability, **seen, **why)
+
+    def explain(self, shown: Sequence[Shown]) -> None:
+        """Name why no answer of these is explained, where that was tried and failed for all."""
+        if self.unexplained and not any(one.heat or one.tokens for one in shown):
+            self.missing["heat"] = self.unexplained
 
     def _as_is(self, item: Any) -> dict[str, Any]:
         if not isinstance(item, Mapping):

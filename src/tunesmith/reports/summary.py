@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import floor
 from typing import Any
 
-from tunesmith.evaluation import Score
 from tunesmith.reports.content import Content
-from tunesmith.reports.figures import SPLITS, score_of
+from tunesmith.reports.figures import score_of
 from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
-from tunesmith.verdicts.keeping import TRAINED
+from tunesmith.verdicts.keeping import PROBE, TRAINED
 
 
 def short_model(model: str) -> str:
@@ -25,44 +23,35 @@ def short_model(model: str) -> str:
     return (model.rpartition("@")[0] or model).partition("?")[0]
 
 
+def made_of(content: Content, words: Words, key: str, **values: str) -> str:
+    """What was made of what: the sentence of a kind of answers, with the network and the examples it had.
+
+    values: what else fills the sentence.
+    """
+    told = {"model": short_model(content.model), "train": f"{content.sizes['train']:,}"}
+    return words(key, **told, **values)
+
+
+def scored(content: Content, words: Words) -> str:
+    """The score on the test split, with its interval."""
+    count, metric = f"{int(content.scores['test']['count']):,}", str(content.scores["metric"])
+    written = {name: number(value) for name, value in vars(content.test).items()}
+    return words("short.score", count=count, metric=words.named("metric", metric), **written)
+
+
 def sentences(content: Content, words: Words) -> list[str]:
-    """What was made of what, how good it is, whether it helped, what went wrong, what leaked."""
-    counts = content.counts
-    sizes = {split: sum(own.get(split, 0) for own in counts.values()) for split in SPLITS}
-    said = [
-        words(
-            f"short.{content.takes}",
-            model=short_model(content.model),
-            train=f"{sizes['train']:,}",
-            classes=words.many(len(content.labels), "classes"),
-            labels=words.listed([named(label, 30) for label in content.labels], most=8),
-        ),
-        how_good(content, words),
-        helped(content, words),
-        *between(content, words),
-        *alarmed(content, words),
-    ]
+    """Whether fine-tuning helped, what went wrong, what leaked; behind what the kind of answers says."""
+    said = [helped(content, words), *between(content, words), *alarmed(content, words)]
     leak = without_twins(content, words)
     return [*said, leak] if leak else said
-
-
-def how_good(content: Content, words: Words) -> str:
-    """The score, as so many of 100 where it is a share of right answers."""
-    metric, test = str(content.scores["metric"]), content.test
-    count = f"{int(content.scores['test']['count']):,}"
-    if metric == "accuracy":
-        told = {"value": _of_hundred(test.value), "low": _of_hundred(test.low)}
-        high = _of_hundred(test.high)
-        return words(f"short.hundred.{content.takes}", count=count, high=high, **told)
-    return words("short.score", count=count, metric=words.named("metric", metric), **_written(test))
 
 
 def helped(content: Content, words: Words) -> str:
     """Whether fine-tuning beat the strongest baseline on the same examples."""
     gap = content.gap
     outcome = "better" if gap.low > 0 else "worse" if gap.high < 0 else "same"
-    if content.baseline == TRAINED:
-        outcome = f"probe.{outcome}"
+    if content.baseline != PROBE:
+        outcome = f"{'probe' if content.baseline == TRAINED else 'simple'}.{outcome}"
     return words(
         f"short.{outcome}",
         baseline=words.named("baseline", content.baseline),
@@ -146,11 +135,3 @@ def facts(content: Content, words: Words) -> str:
     if content.seconds is None:
         return words("short.untimed", **told)
     return words("short.facts", seconds=words.duration(content.seconds), **told)
-
-
-def _of_hundred(value: float) -> int:
-    return floor(100 * value + 0.5)
-
-
-def _written(score: Score) -> dict[str, str]:
-    return {"value": number(score.value), "low": number(score.low), "high": number(score.high)}

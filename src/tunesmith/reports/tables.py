@@ -1,4 +1,4 @@
-"""The tables of pages: scores, classes, counts, plans."""
+"""The tables of pages: scores, counts, plans."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from tunesmith.reports.words import Words
 from tunesmith.tasks.task import less_is_better
 
 LONGEST: Final = 100  # rows that a person scrolls through
-OF_CLASS: Final = ("precision", "recall", "f1")
 
 
 def metrics_table(content: Content, words: Words) -> Table:
     """Every metric of the whole test split, with its interval."""
     rows = []
     for name, told in content.scores["test"]["metrics"].items():
-        if name.partition("/")[0] in OF_CLASS and "/" in name:
+        if "/" in name:  # of one class or column
             continue
         score = score_of(told)
         rows.append((called(name, words), number(score.value), span(score, words)))
@@ -33,29 +32,6 @@ def called(metric: str, words: Words) -> str:
     """A metric's name, with a word where less is better."""
     name = words.named("metric", metric)
     return words("scores.less", metric=name) if less_is_better(metric) else name
-
-
-def untested(content: Content) -> list[str]:
-    """The classes without test examples: of them nothing was measured, and their F1 of 0 says nothing."""
-    return [label for label in content.labels if not content.counts.get(label, {}).get("test")]
-
-
-def classes_table(content: Content, words: Words) -> Table:
-    """Precision, recall and F1 of each class on the test split, the weakest first; untested ones not."""
-    told: Mapping[str, Any] = content.scores["test"]["metrics"]
-    without = set(untested(content))
-    known = [label for label in content.labels if f"f1/{label}" in told and label not in without]
-    weakest = sorted(known, key=lambda label: told[f"f1/{label}"]["value"])[:LONGEST]
-    rows = []
-    for label in weakest:
-        scores = {name: score_of(told[f"{name}/{label}"]) for name in OF_CLASS}
-        count = content.counts[label]["test"]
-        numbers = [number(scores[name].value) for name in OF_CLASS]
-        rows.append((named(label), f"{count:,}", *numbers, span(scores["f1"], words)))
-    metrics = [capital(words.named("metric", name)) for name in OF_CLASS]
-    interval = f"{words.named('metric', 'f1')}: {words('scores.interval')}"
-    heading = (words("data.class"), words("count"), *metrics, interval)
-    return Table(heading, tuple(rows), frozenset(range(1, len(heading))))
 
 
 def counts_table(counts: Mapping[str, Mapping[str, int]], words: Words) -> Table:

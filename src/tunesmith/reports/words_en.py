@@ -100,6 +100,16 @@ ENGLISH: Final[Mapping[str, str]] = {
     "of {gap} [{low}, {high}] is more than chance.",
     "short.probe.same": "What is kept is a linear probe, which leaves the network as it was: fine-tuned, "
     "it reaches {theirs} on the same examples, and the difference of {gap} [{low}, {high}] may be chance.",
+    "short.simple.better": "It beats the {baseline}, which reaches {theirs}: the difference of {gap} "
+    "[{low}, {high}] is more than chance.",
+    "short.simple.worse": "It does worse than the {baseline}, which reaches {theirs}: the difference of "
+    "{gap} [{low}, {high}] is more than chance.",
+    "short.simple.same": "That it beats the {baseline} is not proven: that one reaches {theirs}, and the "
+    "difference of {gap} [{low}, {high}] may be chance.",
+    "short.image.parts": "{model}, a network pretrained on other pictures, was fine-tuned on {train} "
+    "labelled ones.",
+    "short.text.parts": "{model}, a network pretrained on other texts, was fine-tuned on {train} labelled "
+    "ones.",
     "short.between": "What is kept lies {share} of the way from the pretrained network with its linear "
     "probe to the fine-tuned one: on validation that was better than either end, or as good and simpler.",
     "short.leak": "Without {count} test examples that have a twin in training or validation, {metric} is "
@@ -143,6 +153,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "[{low}, {high}]. If that goes on as it went, twice as many are worth another {forecast}.",
     # Data
     "data.lead": "{total} in {classes}: {train} to learn from, {valid} to choose by, {test} to score once.",
+    "data.lead.sizes": "{total}: {train} to learn from, {valid} to choose by, {test} to score once.",
     "data.alt": "Examples by class and split. {rows}.",
     "data.class": "Class",
     "data.total": "All",
@@ -313,13 +324,22 @@ ENGLISH: Final[Mapping[str, str]] = {
     "nothing. Also for losses, to the right is better.",
     "compare.gaps.alt": "Paired differences in {metric} to {first}. {rows}.",
     "compare.metrics": "Every metric",
-    "compare.classes": "Class by class",
+    "compare.each.classes": "Class by class",
+    "compare.each.numbers": "Column by column",
+    "compare.each.parts": "Type by type",
+    "each.classes": "Class",
+    "each.numbers": "Column",
+    "each.parts": "Type",
     "compare.differ": "What was done differently",
     "compare.same": "Nothing that was asked differs.",
     "compare.option": "Option",
     "compare.run": "Run",
-    "compare.agree": "Right alone",
-    "compare.agree.lead": "Test examples that only one of the two has right.",
+    "compare.agree.classes": "Right alone",
+    "compare.agree.classes.lead": "Test examples that only one of the two has right.",
+    "compare.agree.numbers": "Nearer to the truth",
+    "compare.agree.numbers.lead": "Test examples by which of the two is nearer to the true number.",
+    "compare.agree.parts": "Better alone",
+    "compare.agree.parts.lead": "Test examples by which of the two answers better.",
     "compare.only.first": "only the first",
     "compare.only.this": "only this one",
     "compare.model": "Network",

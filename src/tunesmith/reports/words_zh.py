@@ -91,6 +91,12 @@ CHINESE: Final[Mapping[str, str]] = {
     "{theirs}，两者相差 {gap} [{low}, {high}]，超出偶然。",
     "short.probe.same": "保留的是不改动网络本身的线性探针：微调后的网络在同样的样本上为 {theirs}，"
     "两者相差 {gap} [{low}, {high}]，可能出于偶然。",
+    "short.simple.better": "它优于{baseline}（{theirs}）：两者相差 {gap} [{low}, {high}]，超出偶然。",
+    "short.simple.worse": "它不如{baseline}（{theirs}）：两者相差 {gap} [{low}, {high}]，超出偶然。",
+    "short.simple.same": "它是否优于{baseline}（{theirs}）尚无定论："
+    "两者相差 {gap} [{low}, {high}]，可能出于偶然。",
+    "short.image.parts": "{model} 是一个在其他图片上预训练过的网络；这里用 {train} 张有标签的图片对它微调。",
+    "short.text.parts": "{model} 是一个在其他文本上预训练过的网络；这里用 {train} 条有标签的文本对它微调。",
     "short.between": "保留的网络位于带线性探针的预训练网络与微调后的网络之间，距前者 {share}："
     "在验证集上它优于两端，或同样好而更简单。",
     "short.leak": "去掉在训练集或验证集中有近似副本的 {count} 个测试样本后，{metric}由 {before} 变为 "
@@ -128,6 +134,7 @@ CHINESE: Final[Mapping[str, str]] = {
     # Data
     "data.lead": "共 {total}，分为 {classes}：{train} 个用于学习，{valid} 个用于选择，{test} 个只用于最"
     "后评分一次。",
+    "data.lead.sizes": "共 {total}：{train} 个用于学习，{valid} 个用于选择，{test} 个只用于最后评分一次。",
     "data.alt": "各类别在各划分中的样本数。{rows}。",
     "data.class": "类别",
     "data.total": "合计",
@@ -272,13 +279,22 @@ CHINESE: Final[Mapping[str, str]] = {
     "样表示更好。",
     "compare.gaps.alt": "{metric}与 {first} 的配对差值。{rows}。",
     "compare.metrics": "全部指标",
-    "compare.classes": "逐类结果",
+    "compare.each.classes": "逐类结果",
+    "compare.each.numbers": "逐列结果",
+    "compare.each.parts": "逐类型结果",
+    "each.classes": "类别",
+    "each.numbers": "列",
+    "each.parts": "类型",
     "compare.differ": "做法有何不同",
     "compare.same": "所要求的选项没有不同。",
     "compare.option": "选项",
     "compare.run": "运行",
-    "compare.agree": "各自独有的正确回答",
-    "compare.agree.lead": "两者之中只有一方答对的测试样本。",
+    "compare.agree.classes": "各自独有的正确回答",
+    "compare.agree.classes.lead": "两者之中只有一方答对的测试样本。",
+    "compare.agree.numbers": "谁更接近真值",
+    "compare.agree.numbers.lead": "按两者中谁更接近真值计的测试样本数。",
+    "compare.agree.parts": "谁答得更好",
+    "compare.agree.parts.lead": "按两者中谁答得更好计的测试样本数。",
     "compare.only.first": "仅第一个",
     "compare.only.this": "仅此运行",
     "compare.model": "网络",

@@ -161,3 +161,8 @@ class Classification(Uncut):
                 row |= {f"p({n})": float(p) for n, p in zip(labels.names, probabilities, strict=True)}
             rows.append(row)
         return rows
+
+    def from_table(self, columns: Mapping[str, Sequence[Any]], labels: Labels) -> list[Any]:
+        """Probabilities, float64 [K] per example, of the columns of classes."""
+        own = [np.asarray(columns[f"p({name})"], dtype=np.float64) for name in labels.names]
+        return list(np.stack(own, axis=1))

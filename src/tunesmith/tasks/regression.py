@@ -185,6 +185,11 @@ class Regression(Uncut):
             rows.append(row)
         return rows
 
+    def from_table(self, columns: Mapping[str, Sequence[Any]], labels: Labels) -> list[Any]:
+        """Numbers in spreads from the mean, float64 [K] per example, of the columns of answers."""
+        own = [np.asarray(columns[f"answer({name})"], dtype=np.float64) for name in labels.names]
+        return list((np.stack(own, axis=1) - labels.means) / np.asarray(labels.spreads))
+
 
 def _standardised(written: Sequence[str], labels: Labels) -> NDArray[np.float64]:
     found: NDArray[np.float64] = (numbers_in(written) - labels.means) / np.asarray(labels.spreads)

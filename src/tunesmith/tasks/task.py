@@ -238,6 +238,13 @@ class Task(Protocol):
     ) -> list[dict[str, Any]]:
         """Predictions as rows for a person; all that a file should hold of them if `full`."""
 
+    def from_table(self, columns: Mapping[str, Sequence[Any]], labels: Labels) -> list[Any]:
+        """The predictions that `table` wrote with `full`, read back from its columns by name.
+
+        They score as the ones that were written: pages and comparisons are made of them. Columns of floats
+        are arrays, others lists. Raises KeyError or ValueError for columns that are not of these labels.
+        """
+
 
 def target_array(task: Task, dataset: Any, labels: Labels) -> np.ndarray | None:
     """The true answers of a split as an array, int [N] or float [N, K]; None of a task of parts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tunesmith.reports.content import Compared, Comparison
     from tunesmith.reports.predictions import Predictions
     from tunesmith.runs import Run
+    from tunesmith.tasks.task import Labels
+    from tunesmith.verdicts.paired import Pair
 
 SHOWN: Final = 3  # examples that a message names
 ASIDE: Final = ("data", "out", "dry_run", "checkpoint_every", "offline", "reporter", "config", "store_limit")
@@ -52,35 +55,40 @@ def compared(runs: Sequence[str | Path | Run]) -> Comparison:
     from tunesmith.reports.content import Comparison
     from tunesmith.reports.predictions import read_predictions
     from tunesmith.runs import Run as Opened
-    from tunesmith.verbs.gathering import refuse_numbers
+    from tunesmith.tasks import TASKS
+    from tunesmith.verdicts.paired import Pair
 
     if isinstance(runs, str | Path | Opened) or len(runs) < 2:
         raise BadOption("compare takes two runs or more: tunesmith compare runs/FIRST runs/SECOND.")
     opened = [run if isinstance(run, Opened) else Opened.open(run) for run in runs]
     for run in opened:
         _ = run.scores  # raises for one that is unfinished
-        refuse_numbers(run)
-    first = opened[0]
-    labels = _same_labels(opened)
-    predictions = [read_predictions(run.folder, "test", labels) for run in opened]
+    first, labels = opened[0], _same_labels(opened)
+    task = TASKS.load(first.described["task"])()
+    predictions = [read_predictions(run.folder, "test", task, labels) for run in opened]
     aligned = [
         _aligned(mine, predictions[0], run, first) for run, mine in zip(opened, predictions, strict=True)
     ]
+    outcomes = [own.outcomes(task) for own in aligned]
+    counted = Counter(aligned[0].truth) if task.answers == "classes" else None
     return Comparison(
-        task=first.described["task"],
+        task=task.name,
+        answers=task.answers,
         metric=first.scores["metric"],
-        count=len(aligned[0].ids),
-        labels=labels,
-        counts={name: int((aligned[0].truth == i).sum()) for i, name in enumerate(labels)},
+        count=len(next(iter(outcomes[0].values()))),
+        counts={} if counted is None else {name: counted[name] for name in labels.names},
         runs=tuple(
-            _compared(run, mine, first, aligned[0]) for run, mine in zip(opened, aligned, strict=True)
+            _compared(run, None if run is first else Pair(task, labels, mine, outcomes[0]))
+            for run, mine in zip(opened, outcomes, strict=True)
         ),
         differ=_differ(opened),
     )
 
 
-def _same_labels(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The classes of all of them, in the first one's order."""
+def _same_labels(runs: Sequence[Run]) -> Labels:
+    """The first one's labels. Raises BadRun where another is of another task, or knows other names."""
+    from tunesmith.tasks.task import Labels
+
     first = runs[0].described
     for run in runs[1:]:
         other = run.described
@@ -96,7 +104,7 @@ def _same_labels(runs: Sequence[Run]) -> tuple[str, ...]:
                 f"{run.folder} and {runs[0].folder} know different labels ({apart}), so they cannot be "
                 "compared; fit both on the same data."
             )
-    return tuple(first["labels"]["names"])
+    return Labels.from_json(first["labels"])
 
 
 def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Predictions:
@@ -114,7 +122,7 @@ def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Pre
             f"{len(first.ids):,} are not among them{_named(lost)}, and {more:,} others are; {cure}."
         )
     order = [place[name] for name in first.ids]
-    truth = mine.truth[order]
+    truth = tuple(mine.truth[row] for row in order)
     apart = [name for name, a, b in zip(first.ids, truth, first.truth, strict=True) if a != b]
     if apart:
         raise BadRun(
@@ -129,22 +137,20 @@ def _aligned(mine: Predictions, first: Predictions, run: Run, other: Run) -> Pre
                 f"{run.folder} and {other.folder} hold different content for {len(rewritten):,} of their "
                 f"{len(first.ids):,} test examples{_named(rewritten)}; {cure}."
             )
-    return Rows(first.ids, truth, mine.probabilities[order])
+    return Rows(first.ids, truth, first.targets, [mine.answers[row] for row in order])
 
 
-def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> Compared:
-    from tunesmith.evaluation import Score, difference
+def _compared(run: Run, two: Pair | None) -> Compared:
+    """One run of a comparison. two: its answers beside the first one's; None of the first."""
+    from tunesmith.evaluation import Score
     from tunesmith.reports.content import Compared
-    from tunesmith.tasks import TASKS
-    from tunesmith.tasks.task import Labels
     from tunesmith.verbs.again import rerun, shown
     from tunesmith.verbs.gathering import created
+    from tunesmith.verdicts.paired import better_alone, measured
 
-    scores, described = run.scores["test"]["metrics"], first.described
-    labels = Labels.from_json(described["labels"])
-    task = TASKS.load(described["task"])()
-    right, before = mine.guess == mine.truth, theirs.guess == theirs.truth
-    ours, others, truth = list(mine.probabilities), list(theirs.probabilities), list(mine.truth)
+    scores, metric = run.scores["test"]["metrics"], run.scores["metric"]
+    whole = [name for name in scores if "/" not in name]
+    only_this, only_first = (0, 0) if two is None else better_alone(two, metric)
     return Compared(
         name=run.folder.name,
         folder=shown(run.folder),
@@ -154,13 +160,9 @@ def _compared(run: Run, mine: Predictions, first: Run, theirs: Predictions) -> C
         epochs=run.plan.epochs,
         seconds=run.facts.get("seconds"),
         scores={name: Score(**score) for name, score in scores.items()},
-        gaps={
-            name: difference(task, ours, others, truth, labels, name)
-            for name in scores
-            if "/" not in name and run is not first
-        },
-        only_first=int((before & ~right).sum()),
-        only_this=int((right & ~before).sum()),
+        gaps={} if two is None else {name: measured(two, name).score for name in whole},
+        only_first=only_first,
+        only_this=only_this,
         plan=run.plan,
         parts=tuple(part["name"] for part in run.described["parts"]),
         command=rerun(run),

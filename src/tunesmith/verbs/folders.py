@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.data import Data
+from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, BadRun, DiskFailed
 from tunesmith.files import clear_leftovers, whole_folder
 from tunesmith.networks.network import Network
@@ -150,6 +150,17 @@ def kept_content(folder: Path) -> dict[str, bytes] | None:
     if not (folder / EXAMPLES).is_file():
         return None
     return {name: content for name, (content, _, _) in _rows(read_sealed(folder, EXAMPLES)).items()}
+
+
+def kept_labels(folder: Path) -> dict[str, tuple[str, ...]] | None:
+    """The labels of the examples that a run kept, by split; None of a run that kept no list.
+
+    Raises BadRun where the list was changed.
+    """
+    if not (folder / EXAMPLES).is_file():
+        return None
+    rows = _rows(read_sealed(folder, EXAMPLES)).values()
+    return {split: tuple(label for _, label, own in rows if own == split) for split in SPLITS}
 
 
 def tidy(folder: Path) -> None:

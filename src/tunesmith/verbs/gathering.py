@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,17 +15,17 @@ from tunesmith.health.finding import Health
 from tunesmith.health.saving import HEALTH, from_json
 from tunesmith.networks.network import Network
 from tunesmith.reports.advice import Facts, advise, score_of
-from tunesmith.reports.calibration import calibrate
-from tunesmith.reports.chosen import most_confident_mistakes, some_of_each
-from tunesmith.reports.content import Calibration, Content, Moved, Shown
+from tunesmith.reports.content import Content, Moved
+from tunesmith.reports.kinds import kind_name, kind_of
+from tunesmith.reports.kinds.kind import Had
 from tunesmith.reports.predictions import Predictions, read_predictions
 from tunesmith.reports.showing import Showing
 from tunesmith.runs import Run
 from tunesmith.seals import read_sealed
 from tunesmith.tasks import TASKS
-from tunesmith.tasks.task import Labels
+from tunesmith.tasks.task import Labels, Task
 from tunesmith.verbs.again import READING, drew_test, fit_takes, read_from, rerun, shown
-from tunesmith.verbs.folders import kept_content
+from tunesmith.verbs.folders import kept_content, kept_labels
 from tunesmith.verbs.options import IN_MEMORY, seconds
 
 
@@ -38,65 +37,59 @@ def gather(run: Run, *, data: Any = None) -> Content:
     Raises BadRun for a run that is unfinished or damaged.
     """
     scores, described, manifest, asked = run.scores, run.described, run.manifest, run.asked
-    refuse_numbers(run)
-    labels = tuple(described["labels"]["names"])
-    learned = tuple(described["labels"]["counts"])
-    task = TASKS.load(described["task"])()
-    missing: dict[str, str] = {}
-    test = read_predictions(run.folder, "test", labels)
-    valid = _valid(run, labels, missing)
+    task, labels = TASKS.load(described["task"])(), Labels.from_json(described["labels"])
+    name = kind_name(task)
+    kind, missing = kind_of(name), dict[str, str]()
+    test, valid = read_predictions(run.folder, "test", task, labels), _valid(run, task, labels)
+    kept = kept_labels(run.folder)
     read = _read(run, asked, manifest, data, missing)
     showing = Showing(read, _network(run, missing) if read is not None else None, missing)
-    calibration = None if valid is None else _calibration(valid, test)
-    health = _health(run, missing)
+    had = Had(task, labels, scores, None if kept is None else kept["train"], valid, test, showing)
+    own, health = kind.gather(had), _health(run, missing)
     metric, difference = scores["metric"], scores["difference"]
-    plan, history = run.plan, run.history
+    told = Facts(
+        run=shlex.quote(shown(run.folder)),
+        data=None if missing.get("pictures") == "data_gone" else read_from(asked),
+        takes=task.takes,
+        labels=labels.names,
+        plan=run.plan,
+        given=asked.get("plan") is not None,
+        asked={
+            **asked,
+            "model": asked.get("model") or task.model,
+            "time_limit": seconds(asked.get("time_limit")),
+        },
+        drawn=read is not None and drew_test(read),
+        works=fit_takes(asked, read, showing.network, labels, task),
+        history=run.history,
+        scores=scores,
+        health=health,
+        solver=task.solver or "lbfgs",
+    )
     return Content(
         name=run.folder.name,
         created=created(run),
         task=task.name,
+        kind=name,
         takes=task.takes,
         model=manifest["network"],
         seconds=run.facts.get("seconds"),
-        labels=labels,
-        counts=_counts(labels, learned, valid, test),
-        examples=_examples(showing, labels),
-        plan=plan,
+        labels=labels.names,
+        sizes=_sizes(had, kept),
+        examples=kind.examples(had),
+        plan=run.plan,
         parts=tuple(part["name"] for part in described["parts"]),
         replay=run.replay if (run.folder / "replay.json").is_file() else {},
-        history=tuple(history),
+        history=tuple(run.history),
         scores=scores,
         test=score_of(scores["test"], metric),
         baseline=difference["baseline"],
         baseline_test=score_of(scores["baselines"][difference["baseline"]], metric),
         gap=Score(difference["value"], difference["low"], difference["high"]),
-        calibration=calibration,
-        mistakes=_mistakes(showing, test, labels),
+        own=own,
         moved=_moved(run, missing),
         health=health,
-        advice=advise(
-            Facts(
-                run=shlex.quote(shown(run.folder)),
-                data=None if missing.get("pictures") == "data_gone" else read_from(asked),
-                takes=task.takes,
-                labels=labels,
-                counts=learned,
-                plan=plan,
-                given=asked.get("plan") is not None,
-                asked={
-                    **asked,
-                    "model": asked.get("model") or task.model,
-                    "time_limit": seconds(asked.get("time_limit")),
-                },
-                drawn=read is not None and drew_test(read),
-                works=fit_takes(asked, read, showing.network, Labels.from_json(described["labels"]), task),
-                history=history,
-                scores=scores,
-                calibration=calibration,
-                health=health,
-                solver=task.solver or "lbfgs",
-            )
-        ),
+        advice=(*advise(told), *kind.advise(told, own)),
         command=rerun(run),
         versions=_versions(manifest),
         missing=missing,
@@ -104,22 +97,19 @@ def gather(run: Run, *, data: Any = None) -> Content:
     )
 
 
-def refuse_numbers(run: Run) -> None:
-    """Raise BadRun for a run whose answers are no classes: pages show classes alone as yet."""
-    task = TASKS.load(run.described["task"])()
-    if task.answers != "classes":
-        raise BadRun(
-            f"{run.folder} is a run of {task.name}, and pages and comparisons are of classes as yet; its "
-            f"scores.json and predictions.parquet hold everything."
-        )
-
-
-def _valid(run: Run, labels: tuple[str, ...], missing: dict[str, str]) -> Predictions | None:
+def _valid(run: Run, task: Task, labels: Labels) -> Predictions | None:
     try:
-        return read_predictions(run.folder, "valid", labels)
+        return read_predictions(run.folder, "valid", task, labels)
     except BadRun:
-        missing["calibration"] = "not_kept"
         return None
+
+
+def _sizes(had: Had, kept: Mapping[str, tuple[str, ...]] | None) -> dict[str, int]:
+    """Examples by split; of an older run, as far as it can be told from what it kept."""
+    if kept is not None:
+        return {split: len(own) for split, own in kept.items()}
+    valid = 0 if had.valid is None else len(had.valid.ids)
+    return {"train": sum(had.labels.counts), "valid": valid, "test": len(had.test.ids)}
 
 
 def _read(
@@ -166,34 +156,6 @@ def _network(run: Run, missing: dict[str, str]) -> Network | None:
         return None
 
 
-def _calibration(valid: Predictions, test: Predictions) -> Calibration:
-    return calibrate(valid.probabilities, valid.truth, test.probabilities, test.truth)
-
-
-def _examples(showing: Showing, labels: tuple[str, ...]) -> tuple[Shown, ...]:
-    if showing.data is None:
-        return ()
-    rows = some_of_each(showing.data.train["label"][:], labels)
-    return tuple(showing.example("train", row) for row in rows)
-
-
-def _mistakes(showing: Showing, test: Predictions, labels: tuple[str, ...]) -> tuple[Shown, ...]:
-    guess = test.guess
-    shown_ = tuple(
-        showing.mistake(
-            test.ids[row],
-            labels[test.truth[row]],
-            labels[guess[row]],
-            float(test.probabilities[row].max()),
-            int(guess[row]),
-        )
-        for row in most_confident_mistakes(test)
-    )
-    if showing.unexplained and not any(s.heat or s.tokens for s in shown_):
-        showing.missing["heat"] = showing.unexplained
-    return shown_
-
-
 def _moved(run: Run, missing: dict[str, str]) -> tuple[Moved, ...]:
     kept = run.facts.get("moved")
     if kept is None:
@@ -207,19 +169,6 @@ def _health(run: Run, missing: dict[str, str]) -> Health | None:
     except (BadRun, ValueError, TypeError, KeyError):
         missing["health"] = "not_kept"
         return None
-
-
-def _counts(
-    labels: tuple[str, ...], learned: tuple[int, ...], valid: Predictions | None, test: Predictions
-) -> dict[str, dict[str, int]]:
-    """Examples by label and split, from what the run keeps: the data may be gone."""
-    found = {name: {"train": count} for name, count in zip(labels, learned, strict=True)}
-    for split, predictions in (("valid", valid), ("test", test)):
-        if predictions is not None:
-            counted = Counter(predictions.truth.tolist())
-            for i, name in enumerate(labels):
-                found[name][split] = counted[i]
-    return found
 
 
 def _versions(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -134,6 +134,19 @@ def mistakes(outcomes: Outcomes) -> NDArray[np.float64]:
     return (~right(outcomes)).astype(float)
 
 
+def better_alone(two: Pair, metric: str) -> tuple[int, int]:
+    """How many units each of the two answers better than the other.
+
+    Classes: right where the other is wrong; numbers: nearer to the truth; anything else: with the better
+    score in `metric`, taken of each unit alone.
+    """
+    if {"truth", "target"} & two.ours.keys():
+        gaps = mistakes(two.theirs) - mistakes(two.ours)
+    else:
+        gaps = np.asarray([two.gap(metric, [row]) for row in range(two.count)])
+    return int((gaps > 0).sum()), int((gaps < 0).sum())
+
+
 def p_worse(two: Pair, metric: str, *, swaps: int = SWAPS, seed: int = 0) -> float:
     """How often `ours` would look this much worse, or more, if the two were equally good; one-sided.
 
