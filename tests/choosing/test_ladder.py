@@ -37,23 +37,32 @@ PLAN = Plan(
     ),
     Settings(batch=16, metric="accuracy"),
 )
+LONGER = replace(
+    PLAN,
+    phases=(
+        PLAN.phases[0],
+        replace(PLAN.phases[1], epochs=1),
+        Phase("last 2", 1, (0.0, RATE, RATE, RATE), must_gain=True),
+        replace(PLAN.phases[2], epochs=1),
+    ),
+)
 
 
 @pytest.fixture
 def replayed(
     linear: Make, pictures: Callable[..., Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], dict[str, Any]]:
-    """What a ladder needs of data of a kind, their frozen activations stored."""
+) -> Callable[..., dict[str, Any]]:
+    """What a ladder needs of data of a kind, the activations that a plan's phases begin with stored."""
     monkeypatch.setattr(
         "tunesmith.training.replaying.BYTES_A_SECOND", 1e15
     )  # or so small a network runs live
 
-    def make(kind: str) -> dict[str, Any]:
+    def make(kind: str, plan: Plan = PLAN) -> dict[str, Any]:
         net, data = linear(), pictures(kind)
         store = Store(tmp_path / "store")
         examples = {s: Examples(own, net.preprocess, store) for s, own in data.splits.items()}
-        replaying = plan_replay(net, PLAN, examples["train"], count=336, room=None)
-        assert replaying.at == (3, 2, None)
+        replaying = plan_replay(net, plan, examples["train"], count=336, room=None)
+        assert replaying.at == ((3, 2, None) if plan is PLAN else (3, 2, 1, None))
         recorded = Recorded(net, store, replaying.cuts, examples["train"], engine="eager")
         for split in ("train", "valid"):
             recorded.fill(examples[split])
@@ -68,7 +77,7 @@ def replayed(
     return make
 
 
-def climbed(task: Task, there: dict[str, Any], **options: Any) -> list[Rung]:
+def climbed(task: Task, there: dict[str, Any], plan: Plan = PLAN, **options: Any) -> list[Rung]:
     """The rungs as out-of-fold answers decide on them; each was told."""
     data, net = there["data"], there["network"]
     labels = task.labels(data)
@@ -81,7 +90,7 @@ def climbed(task: Task, there: dict[str, Any], **options: Any) -> list[Rung]:
         task,
         data,
         labels,
-        PLAN,
+        plan,
         there["examples"],
         there["recorded"],
         there["replaying"],
@@ -138,6 +147,38 @@ def test_in_folds_a_rung_above_one_that_was_left_begins_where_that_one_did(
     head, block, full = begun[:3], begun[3:5], begun[5:]  # the third fold of a rung without gain is spared
     assert full[:2] == block
     assert head[:2] != block
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gains", "outcomes"),
+    [
+        ([None, 1.0, 1.0, 1.0], (0.0, 0.5), ["first", "no_gain", "passed_over", "gain"]),
+        ([None, 1.0, 1.0, 1.0], (0.5, 0.0, 0.5), ["first", "gain", "no_gain", "gain"]),
+        ([None, 1.0, 1.0, 1e6], (0.0, 0.5), ["first", "no_gain", "gain", "too_long"]),
+    ],
+)
+def test_in_folds_the_last_rung_that_fits_the_time_follows_one_without_gain(
+    seconds: list[float | None],
+    gains: tuple[float, ...],
+    outcomes: list[str],
+    task: Task,
+    replayed: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: set[str] = set()
+
+    def seen(*arguments: Any, **options: Any) -> Any:
+        begun.add(options["phases"][-1].name)
+        return up_a_rung(*arguments, **options)
+
+    told = iter(gains)
+    monkeypatch.setattr(ladder, "climbed", seen)
+    monkeypatch.setattr(ladder, "gap", lambda *_: 0.5)  # no rung is given up before its last fold
+    monkeypatch.setattr("tunesmith.training.rungs.paired_gain", lambda *_: (next(told), 0.1))
+    rungs = climbed(task, replayed("far", LONGER), LONGER, seconds=seconds, time_limit=1000.0)
+    assert [rung.why for rung in rungs] == outcomes
+    assert begun == {rung.name for rung in rungs if rung.why not in ("passed_over", "too_long")}
+    assert next(told, None) is None
 
 
 def test_a_network_that_climbed_in_folds_is_left_as_it_was(
