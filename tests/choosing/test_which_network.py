@@ -96,6 +96,20 @@ def two(telling: Draw, seed: int, N: int, *, small: float, large: float) -> Rank
     return ranked(pair, data="drawn", examples=N, seed=seed)
 
 
+def nearly(seed: int, N: int, *, small: float, large: float) -> Ranking:
+    """The like of `equals`, but that the classes lie so far apart in the features of each."""
+    random, targets = np.random.default_rng([seed, N]), np.arange(N) % 4
+    means, noise = random.normal(size=(4, 48))[targets], random.normal(size=(N, 48))
+    dealt = noise.copy()
+    for k in range(4):
+        dealt[targets == k] = random.permutation(noise[targets == k])
+    pair = [
+        candidate("small", noise + small * means, targets, millions=2),
+        candidate("large", dealt + large * means, targets, millions=60),
+    ]
+    return ranked(pair, data="drawn", examples=N, seed=seed)
+
+
 class TestSize:
     def test_of_equals_the_smaller_one_is_first_with_100_examples(self, telling: Draw, seed: int) -> None:
         ranking = equals(telling, seed, 100)
@@ -114,6 +128,18 @@ class TestSize:
 
     def test_clear_evidence_for_the_smaller_one_wins_with_1000(self, telling: Draw, seed: int) -> None:
         assert two(telling, seed, 1000, small=0.6, large=0.15).best.model == "small"
+
+    def test_what_speaks_for_the_larger_one_with_1000_examples_does_not_with_100(self, seed: int) -> None:
+        assert nearly(seed, 1000, small=0.29, large=0.3).best.model == "large"
+        assert nearly(seed, 100, small=0.29, large=0.3).best.model == "small"
+        assert nearly(seed, 100, small=0.2, large=0.3).best.model == "large"
+
+    def test_with_1000_examples_a_few_hundredths_decide_against_the_preferred_size(self, seed: int) -> None:
+        ranking = nearly(seed, 1000, small=0.3, large=0.28)
+        assert ranking.rows[1].behind.value < 0.05
+        assert ranking.best.model == "small"
+        preferred = [weight_of(n) * size_preference(n) for n in (100, 1000)]
+        assert -preferred[0] > preferred[1] > 0
 
 
 class TestChances:
@@ -213,6 +239,12 @@ class TestPrior:
         listed = prior(("a", "b"), sizes, known, examples=1000, ranks=ranks)
         assert listed[0] < 0 < listed[1]
         assert prior(("a", "c"), sizes, known, examples=1000, ranks=ranks).tolist() == [0, 0]
+
+    def test_of_equals_on_the_static_list_few_examples_prefer_the_smaller_and_many_none(self) -> None:
+        sizes, known, ranks = (2_000_000, 60_000_000), (None, None), {"a": 0.5, "b": 0.5}
+        few = prior(("a", "b"), sizes, known, examples=100, ranks=ranks)
+        assert few[0] > few[1]
+        assert prior(("a", "b"), sizes, known, examples=1000, ranks=ranks).tolist() == [0, 0]
 
     def test_its_weight_falls_as_examples_grow(self) -> None:
         assert [weight_of(n) for n in (100, 199, 200, 1999, 2000)] == [0.5, 0.5, 0.35, 0.35, 0.2]
