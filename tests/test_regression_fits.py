@@ -182,7 +182,10 @@ def test_runs_of_numbers_are_compared_by_who_is_nearer(run: Run, fruit: Path, tm
     assert "nearer to the true number" in (tmp_path / "page.html").read_text()
 
 
-def test_networks_for_numbers_are_ranked(fruit: Path) -> None:
+def test_networks_for_numbers_are_ranked(
+    fruit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path))  # or later fits would compare with what is kept
     found = ts.rank(
         fruit,
         target="price",

@@ -3,6 +3,7 @@
 asked.yaml        what was asked, resolved; `tunesmith fit --config` runs it again
 manifest.json     hashes of data and weights, versions, hardware, seed, command
 plan.txt, .json   what trained when, and at what rate
+ranking.json      of networks on these data: the one that chose this network, or the latest that was made
 ladder.json       of strategy auto: the rungs, their gains, and why each was taken or left
 history.jsonl     one line an epoch; log.txt the same in plain lines
 examples.parquet  which example was in which split, its label, and a hash of its content

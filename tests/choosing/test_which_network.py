@@ -11,7 +11,7 @@ import pytest
 
 from tunesmith.choosing.evidence import Evidence, EvidenceOfNumbers, drawn_again, evidence_of, other_scores
 from tunesmith.choosing.prior import pretraining_examples, prior, size_preference, weight_of
-from tunesmith.choosing.ranking import Failed, Ranking
+from tunesmith.choosing.ranking import Failed, Ranking, furthest_ahead
 from tunesmith.choosing.scores.knn import knn
 from tunesmith.choosing.scores.logme import logme
 from tunesmith.choosing.scores.ridge_loo import ridge_loo
@@ -194,6 +194,21 @@ class TestChances:
         assert chosen[0].p_best == max(row.p_best for row in ranking.rows)
         clear = two(telling, seed, 300, small=1.0, large=0.0)
         assert [row.model for row in finalists(clear)] == ["small"]
+
+    def test_whoever_is_ahead_by_more_than_chance_is_named(self, telling: Draw, seed: int) -> None:
+        told = two(telling, seed, 300, small=1.0, large=0.0).to_json()
+        assert furthest_ahead(told, "large@0123") == "small"
+        assert furthest_ahead(told, "small@0123") is None
+        assert furthest_ahead(told, "elsewhere@0123") is None
+        alike = equals(telling, seed, 100).to_json()
+        assert {furthest_ahead(alike, f"{name}@0123") for name in ("small", "large")} == {None}
+
+    def test_one_that_the_prior_put_behind_can_be_ahead(self, telling: Draw, seed: int) -> None:
+        told = json.loads(two(telling, seed, 300, small=1.0, large=0.0).to_json())
+        for row in told["rows"]:  # as a prior would have it: the worse one is the first, and 0.2 worse
+            gap = 0.0 if row["model"] == "large" else 0.2
+            row["behind"] = {"value": -gap, "low": -1.5 * gap, "high": -0.5 * gap}
+        assert furthest_ahead(json.dumps(told), "large@0123") == "small"
 
 
 class TestStanding:

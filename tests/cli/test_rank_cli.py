@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ from tunesmith.verbs.reporting import Silent
 Tunesmith = Callable[..., Any]
 TINY = ("timm/test_resnet@none", "timm/test_efficientnet@none")
 OPTIONS = ("--models", ",".join(TINY), "--image-size", "32", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ranked_here_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Rankings are kept, and fits of other tests would compare their networks with those that lead here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNESMITH_CACHE", str(tmp_path_factory.mktemp("ranked")))
+        yield
 
 
 @pytest.fixture

@@ -308,6 +308,29 @@ def test_a_better_start_is_named_and_a_worse_one_is_not(
     assert alarms(beside(knowing(), random_small(), "other")) == []
 
 
+def test_a_ranking_of_the_same_data_says_whom_to_compare_with(
+    data: dict[str, list[Any]], knowing: Callable[[], Small], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.verbs import baselines
+
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    knows, random = (
+        ts.network(own, example=torch.zeros(1, 3, SIDE, SIDE)) for own in (knowing(), random_small())
+    )
+    monkeypatch.setattr(baselines, "load_network", lambda name, want: with_head(knows, want))
+    options: dict[str, Any] = {"strategy": "linear_probe", "epochs": 1}
+    before = fitted(data, random_small(), tmp_path / "before", **options)
+    assert "better_start" not in alarms(before)
+    ts.rank(data, models=[knows, random], engine="eager", device="cpu", reporter=Silent())
+    run = fitted(data, random_small(), tmp_path / "run", **options)
+    assert "better_start" in alarms(run)
+    assert run.scores["passes"]["added"] == before.scores["passes"]["added"] + 600
+    better = fitted(data, knowing(), tmp_path / "better", **options)
+    assert not any(name.startswith("linear probe of") for name in better.scores["baselines"])
+    alone = fitted(data, random_small(), tmp_path / "alone", **options, baselines="none")
+    assert "better_start" not in alarms(alone)
+
+
 def test_a_head_of_two_layers_has_no_probe_in_its_place(
     data: dict[str, list[Any]], knowing: Callable[[], Small], tmp_path: Path
 ) -> None:

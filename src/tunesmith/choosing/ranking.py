@@ -152,6 +152,20 @@ class Ranking:
         return markup.box(f"networks for {self.data}", told, markup.lines(*self.closing()))
 
 
+def furthest_ahead(text: str, origin: str) -> str | None:
+    """The model whose probe leads another's by more than chance, the furthest ahead; None: there is none.
+
+    text: a ranking as JSON. origin: of that other; of a network that is not in the ranking nothing is known.
+    By more than chance: the interval of what one of the two is behind the first, or before it, leaves 0 out.
+    """
+    rows = json.loads(text)["rows"]
+    ours = next((row for row in rows if row["origin"] == origin), None)
+    lead = max(rows, key=lambda row: float(row["accuracy"]["value"]))
+    if ours is None or lead is ours or not (ours["behind"]["low"] > 0 or lead["behind"]["high"] < 0):
+        return None
+    return str(lead["model"])
+
+
 def name(model: str) -> str:
     """A model as a person would call it: of a file its name alone.
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tunesmith.choosing.learning_curve import MOST, Curve
-from tunesmith.errors import BadOption
+from tunesmith.choosing.ranking import furthest_ahead
+from tunesmith.errors import BadOption, TunesmithError
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.registry import did_you_mean
+from tunesmith.seals import read_sealed
 from tunesmith.tasks.task import target_array
 from tunesmith.training import processes
 from tunesmith.training.baselines import by_looks, looks_of, tf_idf
@@ -22,6 +24,7 @@ from tunesmith.training.sampling import sampled
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.verbs.loading import load_network
+from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, twin_of, unaudited
@@ -43,6 +46,7 @@ class Baselines:
     predictions by name and split. twin: None where it was not asked for, or cannot be made. others: the
     probes of other networks, on the test split. curve: of the pretrained features; None where the metric is a
     loss. said: what could not be made and why.
+    unasked: forward passes of another network that nobody named, because a ranking saw it ahead.
     """
 
     head: Linear | None
@@ -51,6 +55,7 @@ class Baselines:
     twin: Twin | None = None
     others: Mapping[str, list[Any]] | None = None
     said: tuple[str, ...] = ()
+    unasked: int = 0
 
 
 def check_baselines(asked: Any) -> None:
@@ -87,6 +92,16 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
     if isinstance(twin, str):
         said.append(f"no random twin: {twin}")
     others = {short(other): _other(started, other, targets, say) for other in names(started.asked["beside"])}
+    unasked, ahead = 0, processes.from_main(lambda: _ahead(started))
+    if ahead is not None:
+        say.say(
+            f"{short(ahead)} was ahead of this network in a ranking of these data: its probe is scored too"
+        )
+        try:
+            others[short(ahead)] = _other(started, ahead, targets, say)
+            unasked = len(data.test)  # those of training are in the store
+        except TunesmithError as reason:
+            said.append(f"no linear probe of {short(ahead)}: {reason}")
     for line in said:
         say.say(line)
     curve = None
@@ -94,7 +109,8 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
         everything = np.arange(len(data.test))
         some = drawn_rows(started, targets, MOST)
         curve = processes.from_main(lambda: curve_of(started, started.recorded, targets, some, everything))
-    return Baselines(head, answers, curve, twin if isinstance(twin, Twin) else None, others, tuple(said))
+    made = twin if isinstance(twin, Twin) else None
+    return Baselines(head, answers, curve, made, others, tuple(said), unasked)
 
 
 def names(beside: Any) -> tuple[str, ...]:
@@ -105,6 +121,18 @@ def names(beside: Any) -> tuple[str, ...]:
     """
     parts = beside.split(",") if isinstance(beside, str) else beside or ()
     return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+
+
+def _ahead(started: Started) -> str | None:
+    """The network that a ranking of these data saw ahead of this one, where nobody named others."""
+    if started.asked["beside"] is not None or started.asked["baselines"] == "none":
+        return None
+    if not (started.folder / RANKING).is_file():
+        return None
+    try:
+        return furthest_ahead(read_sealed(started.folder, RANKING).decode(), started.network.origin)
+    except (ValueError, KeyError, TypeError):  # of another version
+        return None
 
 
 def short(model: str) -> str:

@@ -38,6 +38,7 @@ from tunesmith.verbs.folders import check_place, make_folder, refuse_other_data,
 from tunesmith.verbs.keeping import check_keep
 from tunesmith.verbs.loading import check_name, wanted_network
 from tunesmith.verbs.options import seconds, whole
+from tunesmith.verbs.rankings import RANKING, latest
 from tunesmith.verbs.rates import chosen_lr
 from tunesmith.verbs.replaying import fill, happened, open_store, prepare_replay
 from tunesmith.verbs.reporting import Lines, Reporter, Silent, epoch_line, words
@@ -59,7 +60,6 @@ SETTLED = (  # of the plan's settings
     "metric",
     "seed",
 )
-RANKING = "ranking.json"  # of the networks that a fit chose from, in a run's folder
 
 
 def begin(
@@ -143,7 +143,8 @@ def begin(
             return None
         if folder is None:
             also = {LADDER: decision.to_json()} if decision.rungs else {}
-            also |= {RANKING: ranking.to_json()} if ranking is not None else {}
+            seen_before = latest(data) if ranking is None else ranking.to_json()
+            also |= {RANKING: seen_before} if seen_before is not None else {}
             folder = processes.from_main(lambda: make_folder(asked, data, examples, network, plan, also))
         if processes.main():
             write_sealed(folder, HEALTH, to_json(health))

@@ -152,7 +152,7 @@ def cost(started: Started, baselines: Baselines) -> dict[str, Any]:
     """What the twin was given, and how many forward passes the verdict added to those that the run needs."""
     twin = baselines.twin
     found: dict[str, Any] = {}
-    added = passes_to_keep(started)
+    added = passes_to_keep(started) + baselines.unasked
     if twin is not None:
         tested = int(np.size(twin.rows))
         found["twin"] = {"learned_from": twin.learned, "tested_on": tested}

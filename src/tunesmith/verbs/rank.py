@@ -85,6 +85,7 @@ def rank(
     from tunesmith.verbs.candidates import candidates
     from tunesmith.verbs.carrying_out import speaker
     from tunesmith.verbs.finals import with_finals
+    from tunesmith.verbs.rankings import keep
     from tunesmith.verbs.replaying import open_store
     from tunesmith.verbs.understanding import read_data
 
@@ -103,7 +104,10 @@ def rank(
         return float("inf") if limit is None else limit - (time.monotonic() - began)
 
     ranking = ranking_of(chosen, found, how, asked, store, known, say, left)
-    return with_finals(ranking, chosen, asked, say, left) if finals else ranking
+    if finals:
+        ranking = with_finals(ranking, chosen, asked, say, left)
+    keep(ranking, found)
+    return ranking
 
 
 def ranking_of(
