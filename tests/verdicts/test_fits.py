@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor, nn
@@ -263,31 +264,57 @@ def test_a_class_that_training_forgets_is_named(
 def test_a_network_between_is_what_its_coefficient_says(
     data: dict[str, list[Any]], knowing: Callable[[], Small], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever validation finds, the interpolation at a half is put into the network here."""
+    """Whatever validation finds, the interpolation at a third is put into the network here."""
     from tunesmith.verbs import keeping
     from tunesmith.verdicts.keeping import Decision
 
     both: dict[str, dict[str, torch.Tensor]] = {}
 
-    def half(task: Any, candidates: Any, *args: Any) -> Decision:
-        assert [one.coefficient for one in candidates] == [None, 0.33, 0.67, None]
-        return Decision("interpolation", 0.5, "kept: the interpolation at 0.5, because it is tested.", {})
+    def third(task: Any, candidates: Any, *args: Any) -> Decision:
+        assert [one.coefficient for one in candidates] == [None, None, 0.33, 0.67, None]
+        return Decision("interpolation", 0.33, "kept: the interpolation at 0.33, because it is tested.", {})
 
     def mixed(before: Any, after: Any, share: float) -> Any:
         both["before"], both["after"] = before, after
         return real(before, after, share)
 
     real = keeping._mixed
-    monkeypatch.setattr(keeping, "decide", half)
+    monkeypatch.setattr(keeping, "decide", third)
     monkeypatch.setattr(keeping, "_mixed", mixed)
     run = fitted(data, knowing(), tmp_path / "run", epochs=1, lr=1e-3, baselines="none")
     own = run.model[0].module.state_dict()
     for name, tensor in own.items():
-        assert torch.allclose(tensor, (both["before"][name] + both["after"][name]) / 2, atol=1e-6)
+        assert torch.allclose(tensor, 0.67 * both["before"][name] + 0.33 * both["after"][name], atol=1e-6)
     assert not torch.equal(own["first.0.weight"], both["after"]["first.0.weight"])
-    assert run.scores["kept"]["coefficient"] == 0.5
+    assert run.scores["kept"]["coefficient"] == 0.33
     assert run.scores["kept"]["epoch"] == 1
     assert "fine-tuned network" in run.scores["baselines"]
+
+
+def test_a_network_trained_half_as_deep_has_its_lower_stages_as_pretrained(
+    data: dict[str, list[Any]], knowing: Callable[[], Small], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever validation finds, the shallower network is kept here; three stages moved, and two stay so."""
+    from tunesmith.verbs import keeping
+    from tunesmith.verdicts.keeping import SHALLOWER, Decision
+
+    answers: dict[str, list[Any]] = {}
+
+    def shallower(task: Any, candidates: Any, *args: Any) -> Decision:
+        answers.update({one.name: one.answers for one in candidates})
+        return Decision(SHALLOWER, None, "kept: the network trained half as deep.", {})
+
+    monkeypatch.setattr(keeping, "decide", shallower)
+    run = fitted(data, knowing(), tmp_path / "run", epochs=1, lr=1e-3, baselines="none")
+    before, after = knowing().state_dict(), run.model[0].module.state_dict()
+    stages = [moved["stage"] for moved in run.facts["moved"]]
+    same = [all(torch.equal(before[n], after[n]) for n in before if n.startswith(s)) for s in stages]
+    assert same == [True, False, False]
+    rows = pq.read_table(run.folder / "predictions-valid.parquet").to_pylist()
+    said = np.asarray([[row[f"p({label})"] for label in run.model[2].names] for row in rows])
+    assert np.allclose(said, np.stack(answers[SHALLOWER]), atol=1e-6)
+    assert not np.allclose(said, np.stack(answers["fine-tuned network"]), atol=1e-4)
+    assert "lower half of the stages" in run.report(out=tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_better_start_is_named_and_a_worse_one_is_not(
@@ -383,7 +410,7 @@ def test_a_verdict_adds_at_most_15_percent_to_the_passes_of_a_fit(
 ) -> None:
     """3,000 examples of which two epochs train whole: 3,000 + 2 x (3 x 2,100 + 450) = 16,500 passes.
 
-    Of 2,475 that may be added, validation takes 2 x 450 for interpolations and 900 to score what is kept.
+    Of 2,475 that may be added, validation takes 3 x 450 for networks between, and the test 450 for one.
     """
     run = fitted(columns(2100, 450, 450, seed=4), knowing(), tmp_path / "run")
     assert run.scores["passes"] == {"needed": 16_500, "added": 2_475}

@@ -9,7 +9,7 @@ from tunesmith.reports.content import Content
 from tunesmith.reports.figures import score_of
 from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
-from tunesmith.verdicts.keeping import PROBE, TRAINED
+from tunesmith.verdicts.keeping import PROBE, SHALLOWER, TRAINED
 
 
 def short_model(model: str) -> str:
@@ -64,7 +64,10 @@ def helped(content: Content, words: Words) -> str:
 
 def between(content: Content, words: Words) -> list[str]:
     """That what is kept lies between the pretrained network and the trained one, where it does."""
-    share = content.scores.get("kept", {}).get("coefficient")
+    kept = content.scores.get("kept", {})
+    if kept.get("what") == SHALLOWER:
+        return [words("short.shallower")]
+    share = kept.get("coefficient")
     return [] if share is None else [words("short.between", share=share_of(float(share)))]
 
 

@@ -99,6 +99,8 @@ CHINESE: Final[Mapping[str, str]] = {
     "short.text.parts": "{model} 是一个在其他文本上预训练过的网络；这里用 {train} 条有标签的文本对它微调。",
     "short.between": "保留的网络位于带线性探针的预训练网络与微调后的网络之间，距前者 {share}："
     "在验证集上它优于两端，或同样好而更简单。",
+    "short.shallower": "保留的网络中，训练过的阶段里靠近输入的一半恢复为预训练时的权重："
+    "在验证集上这样更好，或同样好而更简单。",
     "short.leak": "去掉在训练集或验证集中有近似副本的 {count} 个测试样本后，{metric}由 {before} 变为 "
     "{value}。",
     "short.facts": "{strategy}，{epochs}，用时 {seconds}，{created}",

@@ -1,8 +1,10 @@
-"""Keep the better network: as trained, its own linear probe, or one between the two."""
+"""Keep the better network: as trained, its own linear probe, or one between the two: shallower, or mixed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +23,7 @@ from tunesmith.training.solving import linear_head
 from tunesmith.verbs.baselines import Baselines
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
-from tunesmith.verdicts.keeping import BETWEEN, PROBE, TRAINED, Candidate, Decision, decide
+from tunesmith.verdicts.keeping import BETWEEN, PROBE, SHALLOWER, TRAINED, Candidate, Decision, decide
 
 KEEPS: Final = ("auto", "trained", "probe")
 GRID: Final = (0.33, 0.67)  # of the way from the pretrained to the trained network
@@ -44,10 +46,14 @@ def check_keep(asked: Any, head: Any) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a fit ends with; its network holds these weights. moved: stages that are not as pretrained."""
+    """What a fit ends with; its network holds these weights.
+
+    moved: stages that are not as pretrained. valid: its predictions for validation, where they are known.
+    """
 
     decision: Decision
     moved: tuple[int, ...]
+    valid: list[Any] | None = None
 
 
 def keep_better(
@@ -60,9 +66,10 @@ def keep_better(
 ) -> Kept:
     """Decide on validation what is kept, and put it into the network.
 
-    Candidates, the simplest first: the linear probe as head on the pretrained stages; interpolations of
-    all weights and buffers between that and the trained network (Wortsman et al. 2022, arXiv:2109.01903);
-    the trained network. Where no stage was trained, its head comes first, being as simple as the probe's.
+    Candidates, the simplest first: the linear probe as head on the pretrained stages; the trained network
+    with the lower half of its stages put back as they were pretrained; interpolations of all weights and
+    buffers between probe and trained network (Wortsman et al. 2022, arXiv:2109.01903); the trained network.
+    Where no stage was trained, its head comes first, being as simple as the probe's.
     Where folds decided how far to climb they have decided this too, between the probe and the network.
 
     pretrained: what the stages began with. trained: predictions of the trained network for validation.
@@ -87,21 +94,39 @@ def keep_better(
     if folds is not None and training.progress.ended == "plan":  # as the folds' networks were trained
         _put(started, before if folds.what == PROBE else after)
         return Kept(folds, () if folds.what == PROBE else moved)
+    ways = _between(started, before, after, moved)
     between = []
-    for share in GRID if moved else ():
-        _put(started, _mixed(before, after, share))
-        between.append(Candidate(BETWEEN, predictions_of(started, training, "valid", moved), share))
+    for (what, share), (weights, own) in ways.items():
+        _put(started, weights())
+        between.append(Candidate(what, predictions_of(started, training, "valid", own), share))
     candidates = [probe, *between, alone] if moved else [alone, probe]
     targets = started.task.targets(started.data.valid, started.labels)
     groups = groups_in(started.data.valid)
     decision = processes.from_main(
         lambda: decide(started.task, candidates, targets, started.labels, training.metric, groups)
     )
-    if decision.coefficient is not None:
-        _put(started, _mixed(before, after, decision.coefficient))
-    else:
-        _put(started, before if decision.what == PROBE else after)
+    chosen = decision.what, decision.coefficient
+    if chosen in ways:
+        weights, moved = ways[chosen]
+        _put(started, weights())
+        valid = next(one.answers for one in between if (one.what, one.coefficient) == chosen)
+        return Kept(decision, moved, list(valid))
+    _put(started, before if decision.what == PROBE else after)
     return Kept(decision, () if decision.what == PROBE else moved)
+
+
+def _between(
+    started: Started, before: Weights, after: Weights, moved: tuple[int, ...]
+) -> dict[tuple[str, float | None], tuple[Callable[[], Weights], tuple[int, ...]]]:
+    """By name and coefficient, the networks between probe and trained: how to make them, and what moved."""
+    ways: dict[tuple[str, float | None], tuple[Callable[[], Weights], tuple[int, ...]]] = {}
+    upper = moved[len(moved) // 2 :]
+    if len(moved) > 1:
+        lower = {n: t for n, t in before.items() if started.network.owner(n) in set(moved) - set(upper)}
+        ways[SHALLOWER, None] = (lambda: after | lower), upper
+    for share in GRID if moved else ():
+        ways[BETWEEN, share] = partial(_mixed, before, after, share), moved
+    return ways
 
 
 def predictions_of(started: Started, training: Training, split: str, moved: tuple[int, ...]) -> list[Any]:

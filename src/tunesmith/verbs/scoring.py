@@ -52,7 +52,10 @@ def finish(
     kept = keep_better(started, training, baselines, pretrained, trained["valid"], say)
     what, predictions = kept.decision.what, trained
     if what != TRAINED:
-        predictions = {split: predictions_of(started, training, split, kept.moved) for split in FILES}
+        known = {} if kept.valid is None else {"valid": kept.valid}
+        predictions = {
+            split: known.get(split) or predictions_of(started, training, split, kept.moved) for split in FILES
+        }
     scratch = from_scratch(started, say) if started.asked["baselines"] == "all" else None
     if not processes.main():
         processes.wait()

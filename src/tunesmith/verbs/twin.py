@@ -31,7 +31,7 @@ KNOWN: Final = 20_000  # training examples that baselines learn from, at most
 CAPPED: Final = 500  # training examples of the random twin, unless all are asked for
 SHARE: Final = 0.15  # of the forward passes that the run needs, which its verdict may add
 LEAST: Final = 150  # passes that the twin may add in any case: a second or two
-BETWEEN: Final = 2  # networks between the pretrained and the trained one that validation looks at
+BETWEEN: Final = 3  # networks between the pretrained and the trained one that validation looks at
 TESTED: Final = 0.4  # of the twin's passes for test examples, where the test split is larger
 OTHER_SEED: Final = 1_000_003  # added to the run's, so that a random network's twin is another one
 
@@ -105,7 +105,7 @@ def passes_to_keep(started: Started) -> float:
     if started.asked["keep"] != "auto" or not any(any(p.lrs[:-1]) for p in started.plan.phases):
         return 0.0
     valid, test = (len(started.examples[split]) for split in ("valid", "test"))
-    return max(_live_shares(started)) * (BETWEEN * valid + valid + test)
+    return max(_live_shares(started)) * (BETWEEN * valid + test)
 
 
 def _live_shares(started: Started) -> list[float]:

@@ -12,6 +12,7 @@ from tunesmith.verdicts.paired import error_if_none, pair
 
 TRAINED: Final = "fine-tuned network"
 PROBE: Final = "linear probe"
+SHALLOWER: Final = "network trained half as deep"
 BETWEEN: Final = "interpolation"
 VALIDATION: Final = "on validation"
 OUT_OF_FOLD: Final = "out of fold"  # on training examples, by networks that have not seen them
