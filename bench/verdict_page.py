@@ -44,11 +44,17 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
         lines.append("\n`python bench/planted.py`\n")
     if "cost" in results:
         lines += [
-            "What is added to the forward passes over the data that are needed (trashnet, "
-            "seconds of one core; the passes of a ranking are those of six networks):\n",
-            "| what | passes | the rest | share |\n|---|---|---|---|",
+            "What choosing and judging add to forward passes (trashnet, seconds of one core; a ranking's "
+            "passes are those of six networks). Own passes are those that nothing else would need: a "
+            "pilot's, forward and backward, without which there is no gradient, and the random twin's, "
+            "which cannot be judged without. Added: they and the rest, over the passes over the data. "
+            "Overhead, which was to be 15 % at most: the rest alone, over all passes.\n",
+            "| what | passes over the data | own passes | the rest | added | overhead |",
+            "|---|---|---|---|---|---|",
         ]
         for name, own in results["cost"]["steps"].items():
-            lines.append(f"| {name} | {own['passes']:.1f} | {own['rest']:.1f} | {own['share']:.0%} |")
+            seconds = " | ".join(f"{own[kind]:.1f}" for kind in ("passes", "own", "rest"))
+            lines.append(f"| {name} | {seconds} | {own['added']:.0%} | {own['share']:.0%} |")
+        lines += ["\nThe machine was shared meanwhile."] * bool(results["cost"].get("shared"))
         lines.append(f"\n`{results['cost']['command']}`\n")
     return lines

@@ -50,6 +50,27 @@ def test_the_last_answers_are_those_of_a_head_on_everything(seed: int) -> None:
     assert found.values[-1] == score_of(truth)(found.whole)
 
 
+def test_a_head_on_everything_that_is_known_is_not_solved_again(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.choosing import learning_curve as module
+
+    solved: list[int] = []
+
+    def counted(features: Any, *others: Any) -> Any:
+        solved.append(len(features))
+        return ridge(features, *others)
+
+    known, targets = drawn(200, seed)
+    asked, truth = drawn(50, seed + 1)
+    whole = ridge(known, targets, 3).answers(asked)
+    monkeypatch.setattr(module, "ridge", counted)
+    found = learning_curve(known, targets, asked, score_of(truth), 3, seed=seed, whole=whole)
+    assert max(solved) == 100
+    assert found.whole is whole
+    assert found.values[-1] == score_of(truth)(whole)
+
+
 def test_a_forecast_follows_a_power_of_the_number_of_labels() -> None:
     counts = (100, 300, 1000, 3000)
     values = tuple(1 - 2 * n**-0.5 for n in counts)

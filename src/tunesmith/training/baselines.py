@@ -76,13 +76,11 @@ def looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     directions over 2 x 2 places (a coarse form of Dalal & Triggs 2005).
     """
     B = len(images)
-    step = 256 // LEVELS
-    red, green, blue = (images[:, channel].astype(np.int64) // step for channel in range(3))
-    colour = ((red * LEVELS + green) * LEVELS + blue).reshape(B, -1)
+    red, green, blue = (images[:, channel] // np.uint8(256 // LEVELS) for channel in range(3))
+    colour = ((red * LEVELS + green) * LEVELS + blue).reshape(B, -1)  # below 64: bytes hold it
     found = np.zeros((B, LOOKS), np.float32)
-    grey = images.astype(np.float32).mean(1)
-    stride = max(1, grey.shape[-1] // 64)
-    grey = grey[:, ::stride, ::stride]
+    stride = max(1, images.shape[-1] // 64)
+    grey = images[:, :, ::stride, ::stride].astype(np.float32).mean(1)
     down, across = np.gradient(grey, axis=(1, 2))
     force, turn = np.hypot(down, across), np.arctan2(down, across) % (2 * np.pi)
     H, W = grey.shape[1:]

@@ -108,7 +108,11 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
     if started.asked["baselines"] != "none":
         everything = np.arange(len(data.test))
         some = drawn_rows(started, targets, MOST)
-        curve = processes.from_main(lambda: curve_of(started, started.recorded, targets, some, everything))
+        # The probe has learned from the same rows where they are not more than the curve takes.
+        whole = answers[PROBE]["test"] if len(some) == len(probed_rows(started)) else None
+        curve = processes.from_main(
+            lambda: curve_of(started, started.recorded, targets, some, everything, whole)
+        )
     made = twin if isinstance(twin, Twin) else None
     return Baselines(head, answers, curve, made, others, tuple(said), unasked)
 

@@ -148,8 +148,12 @@ def curve_of(
     targets: NDArray[Any],
     rows: NDArray[np.int64],
     asked: NDArray[np.int64],
+    whole: list[Any] | None = None,
 ) -> Curve | None:
-    """How good a head on some features becomes with how many labels, on some test examples."""
+    """How good a head on some features becomes with how many labels, on some test examples.
+
+    whole: answers of a head that has learned from all of these rows, where they are known already.
+    """
     task, labels, metric = started.task, started.labels, curve_metric(started)
     targeted = task.targets(started.data.test, labels)
     truth = [targeted[row] for row in asked]
@@ -162,6 +166,7 @@ def curve_of(
         lambda answers: task.score(task.outcomes(answers, truth), labels)[metric],
         len(labels.names),
         seed=started.asked["seed"],
+        whole=whole,
     )
 
 
