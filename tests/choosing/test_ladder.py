@@ -240,17 +240,22 @@ def test_costs_count_forward_backward_and_validation() -> None:
     assert ladder.costs(PLAN, measured, train=10, valid=2, replayed=False)[1] == 12 * (10 * (10 + 6) + 2 * 10)
 
 
-def test_a_rung_gets_as_many_whole_epochs_as_fit_the_time_limit() -> None:
-    plan, costs = ladder.within(PLAN, [None, 120.0, 40.0], 155.0)
-    assert [phase.epochs for phase in plan.phases] == [1, 12, 3]
-    assert costs == [None, 120.0, 30.0]
-    plan, costs = ladder.within(PLAN, [None, 120.0, 40.0], 155.0, times=5)
-    assert [phase.epochs for phase in plan.phases] == [
-        1,
-        3,
-        4,
-    ]  # 3 x 5 x 10 s, and nothing is left for 5 x 10
-    assert costs == [None, 30.0, 40.0]
+@pytest.mark.parametrize(
+    ("limit", "times", "epochs"),
+    [
+        (155.0, 1, [1, 11, 4]),  # seven of each would fit, full has four at most, and the rest is the other's
+        (155.0, 5, [1, 1, 2]),  # one of each in five trainings, and one more of the last
+        (1000.0, 1, [1, 12, 4]),
+        (15.0, 1, [1, 1, 4]),  # not one of each: the first rung gets it, and the last will not be begun
+        (5.0, 1, [1, 12, 4]),  # none at all
+    ],
+)
+def test_rungs_get_equally_many_whole_epochs_of_those_that_fit(
+    limit: float, times: int, epochs: list[float]
+) -> None:
+    plan, costs = ladder.within(PLAN, [None, 120.0, 40.0], limit, times=times)
+    assert [phase.epochs for phase in plan.phases] == epochs
+    assert costs == [None, 10.0 * epochs[1], 10.0 * epochs[2]]  # ten seconds an epoch
 
 
 @pytest.mark.parametrize(

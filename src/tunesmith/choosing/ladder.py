@@ -64,18 +64,31 @@ def within(
 ) -> tuple[Plan, list[float | None]]:
     """The plan with as many whole epochs of each rung as fit the time limit, and its costs.
 
-    A rung of which not one epoch fits stays as it is, and will not be begun. times: how often a rung
-    trains, in folds and then on the whole.
+    All rungs get equally many, so that the first do not leave the last, where the most can be gained, without
+    any; what is over goes to the last ones. Where not one of each fits, the first are begun in their order,
+    and one that does not fit stays as it is, and will not be begun. times: how often a rung trains, in folds
+    and then on the whole.
     """
-    phases, costs, left = [], [], limit
-    for phase, cost in zip(plan.phases, seconds, strict=True):
-        each = 0.0 if cost is None else times * cost / phase.epochs
-        fitting = min(phase.epochs, left // each) if each else phase.epochs
-        epochs = fitting if fitting >= 1 else phase.epochs
-        phases.append(replace(phase, epochs=epochs))
-        costs.append(None if cost is None else cost * epochs / phase.epochs)
-        left -= each * epochs
-    return replace(plan, phases=tuple(phases)), costs
+    each = [0.0 if c is None else times * c / p.epochs for p, c in zip(plan.phases, seconds, strict=True)]
+    epochs = [phase.epochs for phase in plan.phases]
+    alike = limit // sum(each) if sum(each) else max(epochs)
+    if alike >= 1:
+        epochs = [min(most, alike) if cost else most for most, cost in zip(epochs, each, strict=True)]
+        left = limit - sum(count * cost for count, cost in zip(epochs, each, strict=True))
+        for i in reversed([i for i, cost in enumerate(each) if cost]):
+            more = min(plan.phases[i].epochs - epochs[i], left // each[i])
+            epochs[i], left = epochs[i] + more, left - more * each[i]
+    else:
+        left = limit
+        for i, cost in enumerate(each):
+            epochs[i] = min(epochs[i], left // cost) if cost and left >= cost else epochs[i]
+            left -= epochs[i] * cost
+    costs = [
+        None if cost is None else cost * count / phase.epochs
+        for cost, count, phase in zip(seconds, epochs, plan.phases, strict=True)
+    ]
+    phases = tuple(replace(phase, epochs=count) for phase, count in zip(plan.phases, epochs, strict=True))
+    return replace(plan, phases=phases), costs
 
 
 def expected(plan: Plan, seconds: Sequence[float | None]) -> list[Rung]:
