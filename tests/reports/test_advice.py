@@ -24,6 +24,7 @@ from tunesmith.tasks.task import Labels
 from tunesmith.verbs.again import drew_test, fit_takes, read_from
 from tunesmith.verbs.carrying_out import plan_for
 from tunesmith.verbs.fit import DEFAULTS
+from tunesmith.verbs.planning import with_strategy
 
 LABELS = ("glass", "metal", "paper")
 
@@ -245,7 +246,7 @@ def troubled(kind: str, photos: Path, place: Path) -> dict[str, Facts]:
             (data / split / file.parent.name).mkdir(parents=True, exist_ok=True)
             (data / split / file.parent.name / file.name).write_bytes(file.read_bytes())
     usual = {"model": "timm/test_resnet@none", "image_size": 32, "batch": 8, "engine": "eager"}
-    asked = {**DEFAULTS, **usual, "data": str(data), **RUNS[kind]}
+    asked, _ = with_strategy({**DEFAULTS, **usual, "data": str(data), **RUNS[kind]})
     read = ts.read(data)
     labels = Labels(("blue", "green", "red"), (10, 10, 10))
     network = ts.load(

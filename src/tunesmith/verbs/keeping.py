@@ -31,6 +31,7 @@ CHECKED: Final = 8  # validation examples on which a probe in the head must answ
 AGREEING: Final = 0.1  # by which probabilities may differ: reduced precision moves them by less
 
 Weights = dict[str, Tensor]
+Ways = dict[tuple[str, float | None], tuple[Callable[[], Weights], tuple[int, ...]]]
 
 
 def check_keep(asked: Any, head: Any) -> None:
@@ -115,11 +116,9 @@ def keep_better(
     return Kept(decision, () if decision.what == PROBE else moved)
 
 
-def _between(
-    started: Started, before: Weights, after: Weights, moved: tuple[int, ...]
-) -> dict[tuple[str, float | None], tuple[Callable[[], Weights], tuple[int, ...]]]:
+def _between(started: Started, before: Weights, after: Weights, moved: tuple[int, ...]) -> Ways:
     """By name and coefficient, the networks between probe and trained: how to make them, and what moved."""
-    ways: dict[tuple[str, float | None], tuple[Callable[[], Weights], tuple[int, ...]]] = {}
+    ways: Ways = {}
     upper = moved[len(moved) // 2 :]
     if len(moved) > 1:
         lower = {n: t for n, t in before.items() if started.network.owner(n) in set(moved) - set(upper)}

@@ -81,11 +81,8 @@ def with_strategy(asked: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | No
     """
     if asked["strategy"] is not None:
         return asked, None
-    if asked["plan"] is not None:
-        return {
-            **asked,
-            "strategy": WITHOUT_LADDER,
-        }, None  # the plan decides, and its strategy is named there
+    if asked["plan"] is not None:  # it decides, and names a strategy of its own
+        return {**asked, "strategy": WITHOUT_LADDER}, None
     if asked["unfreeze"] is not None:
         raise BadOption(
             f"unfreeze={asked['unfreeze']!r} needs a strategy that says what it means: 'top' (how many of "
