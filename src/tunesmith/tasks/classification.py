@@ -68,38 +68,24 @@ class Classification(Uncut):
         """With the label smoothing of the settings."""
         return replace(self, label_smoothing=settings.label_smoothing)
 
-    def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:  # noqa: ARG002
-        """The labels as they are: probabilities say themselves how sure they are."""
-        return labels
-
     def want(self, labels: Labels, **options: Any) -> Want:
         """One output per class."""
         return Want(kind=self.kind, outputs=len(labels.names), labels=labels.names, **options)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, class indices int64 [B] where there are labels, weights [B] where there are any."""
-        inputs = preprocess.raw([example["item"] for example in examples])
-        known = bool(examples) and examples[0].get("label") is not None
-        weighted = bool(examples) and examples[0].get("weight") is not None
         index = {name: i for i, name in enumerate(labels.names)}
-        return Batch(
-            inputs,
-            torch.tensor([index[e["label"]] for e in examples]) if known else None,
-            torch.tensor([float(e["weight"]) for e in examples]) if weighted else None,
-            len(examples),
-        )
+        return Batch.of(examples, preprocess, lambda written: torch.tensor([index[name] for name in written]))
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
         """Cross-entropy, in nats."""
-        if batch.targets is None:
-            raise ValueError("a batch without labels has no loss")
         each = cross_entropy(
             network(batch.inputs).float(),
-            batch.targets,
+            batch.truth,
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        return each.mean() if batch.weights is None else (each * batch.weights).mean()
+        return batch.mean(each)
 
     def predict(self, network: Network, batch: Batch) -> list[Any]:
         """Probabilities, float64 [K] per example."""

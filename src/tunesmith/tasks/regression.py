@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.data.data import Data, Finding
 from tunesmith.data.numbers import numbers_in
 from tunesmith.data.read import read
-from tunesmith.errors import BadData, BadOption
+from tunesmith.errors import BadData
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.task import Batch, Labels
@@ -23,7 +23,6 @@ from tunesmith.tasks.uncut import Uncut
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tunesmith.plan import Settings
     from tunesmith.tasks.task import Outcomes
 
 COVERED: Final = 0.9  # of the true numbers, by the intervals around answers
@@ -77,12 +76,6 @@ class Regression(Uncut):
         """RMSE; of several columns the mean of theirs, each in its spread."""
         return self.metric if len(labels.names) == 1 else "standardised_rmse"
 
-    def configured(self, settings: Settings) -> Regression:
-        """As it is. Raises BadOption for label smoothing, which spreads a class over others."""
-        if settings.label_smoothing:
-            raise BadOption("label_smoothing is for classes, and this task learns numbers; leave it out.")
-        return self
-
     def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:
         """The labels with the half-widths of intervals that hold 90 % of true numbers.
 
@@ -103,23 +96,15 @@ class Regression(Uncut):
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, standardised numbers float32 [B, K] where there are any, weights [B] likewise."""
-        inputs = preprocess.raw([example["item"] for example in examples])
-        known = bool(examples) and examples[0].get("label") is not None
-        weighted = bool(examples) and examples[0].get("weight") is not None
-        numbers = _standardised([e["label"] for e in examples], labels) if known else None
-        return Batch(
-            inputs,
-            None if numbers is None else torch.from_numpy(numbers.astype(np.float32)),
-            torch.tensor([float(e["weight"]) for e in examples]) if weighted else None,
-            len(examples),
-        )
+
+        def numbers(written: Sequence[str]) -> Tensor:
+            return torch.from_numpy(_standardised(written, labels).astype(np.float32))
+
+        return Batch.of(examples, preprocess, numbers)
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
         """The mean squared error over the columns, each in its spread."""
-        if batch.targets is None:
-            raise ValueError("a batch without numbers has no loss")
-        each = ((network(batch.inputs).float() - batch.targets) ** 2).mean(1)
-        return each.mean() if batch.weights is None else (each * batch.weights).mean()
+        return batch.mean(((network(batch.inputs).float() - batch.truth) ** 2).mean(1))
 
     def predict(self, network: Network, batch: Batch) -> list[Any]:
         """Numbers in spreads from the mean, float64 [K] per example."""

@@ -96,6 +96,34 @@ class Batch:
     size: int
     pieces: Tensor | None = None
 
+    @staticmethod
+    def of(
+        examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, targets: Callable[[list[str]], Tensor]
+    ) -> Batch:
+        """Raw inputs, what `targets` makes of the labels where there are any, and weights [B] likewise."""
+        import torch
+
+        first = examples[0] if examples else {}
+        return Batch(
+            preprocess.raw([example["item"] for example in examples]),
+            None if first.get("label") is None else targets([example["label"] for example in examples]),
+            None
+            if first.get("weight") is None
+            else torch.tensor([float(example["weight"]) for example in examples]),
+            len(examples),
+        )
+
+    @property
+    def truth(self) -> Tensor:
+        """The targets. Raises ValueError where there are none."""
+        if self.targets is None:
+            raise ValueError("a batch without labels has no loss")
+        return self.targets
+
+    def mean(self, each: Tensor) -> Tensor:
+        """The mean of the examples' losses [B], each times its weight."""
+        return each.mean() if self.weights is None else (each * self.weights).mean()
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; from pinned memory where that device is a GPU."""
 

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tunesmith.errors import BadOption
 from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.task import Labels
 
+if TYPE_CHECKING:
+    from tunesmith.plan import Settings
+
 
 class Uncut:
-    """A mixin: no windows, and no answers by plain means but those that every task of its kind has."""
+    """A mixin: what a task need not say that has no windows and nothing of its own to say of the rest.
+
+    It decides by its metric, has no settings, learns nothing from validation, and has no answers by plain
+    means but those that every task of its kind has.
+    """
+
+    name: str
+    metric: str
+
+    def deciding(self, labels: Labels) -> str:  # noqa: ARG002
+        """The metric, whatever the labels."""
+        return self.metric
+
+    def configured(self, settings: Settings) -> Any:
+        """As it is. Raises BadOption for label smoothing, which spreads a class over others."""
+        if settings.label_smoothing:
+            raise BadOption(
+                f"label_smoothing is for classes, and {self.name} has none to smooth; leave it out."
+            )
+        return self
+
+    def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:  # noqa: ARG002
+        """The labels as they are."""
+        return labels
 
     def cut(self, dataset: Any, preprocess: Preprocess) -> Any | None:  # noqa: ARG002
         """None: every example is seen as it is."""
