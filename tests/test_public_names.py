@@ -97,4 +97,5 @@ def test_the_wheel_holds_the_tickets_and_the_mark_of_a_typed_package(tmp_path: P
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"tunesmith/demo/tickets.csv", "tunesmith/py.typed", "tunesmith/__main__.py"} <= names
+    assert {f"tunesmith/testing/{name}.py" for name in ("tasks", "sources", "strategies")} <= names
     assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {"tunesmith"}

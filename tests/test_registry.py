@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from tunesmith import registry
-from tunesmith.errors import MissingPackage, TunesmithError, UnknownName
+from tunesmith.errors import BadOption, MissingPackage, TunesmithError, UnknownName
 from tunesmith.registry import Registry, did_you_mean, plural, require
 from tunesmith.sources import SOURCES
 from tunesmith.strategies import STRATEGIES
@@ -74,6 +74,23 @@ def test_other_people_cannot_take_our_names() -> None:
 def test_other_peoples_names_are_guessed_too() -> None:
     with pytest.raises(UnknownName, match="did you mean 'theirs'"):
         FAMILY.load("thiers")
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_member_of_this_process_stands_before_an_installed_one() -> None:
+    family = Registry("strategy", {"root": "math:sqrt"})
+    family.register("theirs", abs)
+    family.register("mine", max)
+    assert family.names() == ["root", "theirs", "mine"]
+    assert family.load("theirs") is abs
+    family.register("mine", min)
+    assert family.load("mine") is min
+
+
+def test_a_member_of_this_process_cannot_take_our_names() -> None:
+    with pytest.raises(BadOption, match=r"strategy 'root' is tunesmith's own; give yours another name\."):
+        FAMILY.register("root", abs)
+    assert FAMILY.load("root")(9) == 3
 
 
 def test_a_guess_is_made_only_where_something_is_near() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from tunesmith.errors import MissingPackage, UnknownName
+from tunesmith.errors import BadOption, MissingPackage, UnknownName
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -31,15 +31,28 @@ class Registry:
     family: singular, as it stands in messages: "task".
     members: name to "package.module:attribute", imported when the member is first asked for.
 
+    added: members of this process alone, as `register` left them.
+
     A third party adds a member with an entry point in the group `tunesmith.<family>s`.
     """
 
     family: str
     members: Mapping[str, str]
+    added: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def names(self) -> list[str]:
         """Every name, ours in the order in which they are declared, then the third parties'."""
-        return list(dict.fromkeys([*self.members, *(e.name for e in self._entry_points())]))
+        theirs = [*(e.name for e in self._entry_points()), *self.added]
+        return list(dict.fromkeys([*self.members, *theirs]))
+
+    def register(self, name: str, member: Any) -> None:
+        """Add a member to this process: in a notebook, or while it is written. Again: in place of the last.
+
+        Raises BadOption for one of our own names.
+        """
+        if name in self.members:
+            raise BadOption(f"{self.family} {name!r} is tunesmith's own; give yours another name.")
+        self.added[name] = member
 
     def load(self, name: str) -> Any:
         """The member called `name`.
@@ -49,6 +62,8 @@ class Registry:
         if name in self.members:
             module, _, attribute = self.members[name].partition(":")
             return getattr(import_module(module), attribute)
+        if name in self.added:
+            return self.added[name]
         for entry in self._entry_points():
             if entry.name == name:
                 return entry.load()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from itertools import pairwise
 from typing import Any
@@ -12,135 +11,56 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.errors import BadPlan
-from tunesmith.plan import Plan
 from tunesmith.strategies import STRATEGIES
 from tunesmith.strategies.gradual import group_of
 from tunesmith.strategies.gradual import plan as gradual
 from tunesmith.strategies.rates import decayed
-
-EVERY = pytest.mark.parametrize("strategy", STRATEGIES.names())
-STAGES = (1, 2, 3, 7, 18, 60)
+from tunesmith.testing import StrategyContract
 
 
-def options(strategy: str, stages: int) -> dict[str, Any]:
-    """What a strategy needs beside stages, epochs and lr; some of the stages unfrozen, some not."""
-    needed: dict[str, dict[str, Any]] = {
-        "top": {"unfreeze": (stages + 1) // 2},
-        "surgical": {"unfreeze": [0, stages // 2]},
-    }
-    return needed.get(strategy, {})
+class TestLinearProbe(StrategyContract):
+    name = "linear_probe"
+    tunes = False
 
 
-def made(strategy: str, stages: int = 7, epochs: float = 6, lr: float = 1e-4, **more: Any) -> Plan:
-    plan: Plan = STRATEGIES.load(strategy)(stages, epochs, lr, **options(strategy, stages), **more)
-    return plan
+class TestFull(StrategyContract):
+    name = "full"
 
 
-@EVERY
-@pytest.mark.parametrize("stages", STAGES)
-def test_there_is_a_rate_for_every_stage_and_the_head(strategy: str, stages: int) -> None:
-    plan = made(strategy, stages)
-    assert plan.strategy == strategy
-    assert {len(phase.lrs) for phase in plan.phases} == {stages + 1}
+class TestGradual(StrategyContract):
+    name = "gradual"
 
 
-@EVERY
-@pytest.mark.parametrize("epochs", [2, 3, 5, 17, 2.5, 3.99])
-def test_the_phases_epochs_sum_to_what_was_asked(strategy: str, epochs: float) -> None:
-    plan = made(strategy, epochs=epochs)
-    rungs = len(plan.phases) if strategy == "auto" else 1  # a ladder has so many in each rung
-    assert plan.epochs == pytest.approx(epochs * rungs, abs=1e-9)
-    if epochs == int(epochs):
-        assert all(phase.epochs == int(phase.epochs) for phase in plan.phases)
+class TestLpFt(StrategyContract):
+    name = "lp_ft"
 
 
-@EVERY
-@pytest.mark.parametrize("stages", STAGES)
-def test_the_head_trains_in_every_phase(strategy: str, stages: int) -> None:
-    assert all(phase.lrs[-1] > 0 for phase in made(strategy, stages).phases)
+class TestContrastive(StrategyContract):
+    name = "contrastive"
 
 
-@EVERY
-@pytest.mark.parametrize("decay", [1.0, 0.8])
-@pytest.mark.parametrize("stages", STAGES)
-def test_rates_never_rise_towards_the_input(strategy: str, decay: float, stages: int) -> None:
-    for phase in made(strategy, stages, head_lr=1e-3, decay=decay).phases:
-        unfrozen = [lr for lr in phase.lrs if lr > 0]
-        assert unfrozen == sorted(unfrozen)
+class TestTop(StrategyContract):
+    name = "top"
+
+    def options(self, stages: int) -> dict[str, Any]:
+        return {"unfreeze": (stages + 1) // 2}
 
 
-@EVERY
-def test_no_stage_is_frozen_again(strategy: str) -> None:
-    plan = made(strategy)
-    for earlier, later in pairwise(plan.phases):
-        assert all(after > 0 for before, after in zip(earlier.lrs, later.lrs, strict=True) if before > 0)
+class TestSurgical(StrategyContract):
+    name = "surgical"
+
+    def options(self, stages: int) -> dict[str, Any]:
+        return {"unfreeze": [0, stages // 2]}
 
 
-@EVERY
-def test_no_rate_is_above_what_was_asked(strategy: str) -> None:
-    for phase in made(strategy, lr=1e-4, head_lr=1e-3).phases:
-        assert max(phase.lrs[:-1], default=0) <= 1e-4
-        assert phase.lrs[-1] in (1e-3, 1e-4)
+class TestAuto(StrategyContract):
+    name = "auto"
+    rungs = True
 
 
-@EVERY
-def test_without_a_rate_of_its_own_the_head_takes_the_stages_rate(strategy: str) -> None:
-    assert all(phase.lrs[-1] == 1e-4 for phase in made(strategy).phases)
-
-
-@EVERY
-def test_decay_lowers_each_stage_against_the_one_above(strategy: str) -> None:
-    """Compared with the same plan without decay: stage i keeps decay ** (stages - 1 - i) of its rate."""
-    plain, lowered = made(strategy), made(strategy, decay=0.5)
-    for before, after in zip(plain.phases, lowered.phases, strict=True):
-        expected = [lr * 0.5 ** (6 - i) for i, lr in enumerate(before.lrs[:-1])]
-        assert after.lrs[:-1] == pytest.approx(expected)
-        assert after.lrs[-1] == before.lrs[-1]
-
-
-@EVERY
-def test_patience_reaches_every_phase(strategy: str) -> None:
-    assert {phase.patience for phase in made(strategy, patience=3).phases} == {3}
-    assert {phase.patience for phase in made(strategy).phases} == {None}
-
-
-@EVERY
-def test_parts_reach_every_phase_in_which_a_stage_trains(strategy: str) -> None:
-    if "parts" not in inspect.signature(STRATEGIES.load(strategy)).parameters:
-        assert strategy == "linear_probe"  # no stage trains
-        return
-    phases = made(strategy, parts="norm").phases
-    assert {phase.parts for phase in phases if any(phase.lrs[:-1])} == {"norm"}
-
-
-@EVERY
-@pytest.mark.parametrize("epochs", [0, -1, math.nan, math.inf])
-def test_epochs_that_cannot_be_are_refused(strategy: str, epochs: float) -> None:
-    with pytest.raises(BadPlan, match="epochs"):
-        made(strategy, epochs=epochs)
-
-
-@EVERY
-@pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, math.nan])
-def test_a_decay_outside_its_range_is_refused(strategy: str, decay: float) -> None:
-    if strategy == "linear_probe":
-        return  # it takes decay, as all do, and has no use for it
-    with pytest.raises(
-        BadPlan, match="decay is the share of the rate that each stage towards the input keeps"
-    ):
-        made(strategy, decay=decay)
-
-
-@EVERY
-@pytest.mark.parametrize("lr", [-1e-3, math.nan, math.inf, 11.0])
-def test_a_rate_outside_its_range_is_refused(strategy: str, lr: float) -> None:
-    with pytest.raises(BadPlan, match="a learning rate must lie between"):
-        made(strategy, lr=lr)
-
-
-@EVERY
-def test_the_name_in_the_registry_is_the_name_in_the_plan(strategy: str) -> None:
-    assert made(strategy).strategy == strategy
+def test_every_strategy_keeps_the_contract() -> None:
+    members = [m for m in globals().values() if isinstance(m, type) and issubclass(m, StrategyContract)]
+    assert {member.name for member in members if member is not StrategyContract} == set(STRATEGIES.names())
 
 
 @given(st.integers(1, 60), st.integers(2, 40))
@@ -245,7 +165,7 @@ def test_auto_goes_from_the_head_over_the_last_stage_and_a_quarter_to_everything
 
 @pytest.mark.parametrize(("stages", "expected"), [(1, [1, 0]), (2, [2, 1, 0]), (4, [4, 3, 0])])
 def test_auto_has_no_rung_twice(stages: int, expected: list[int]) -> None:
-    assert [phase.frozen_prefix for phase in made("auto", stages).phases] == expected
+    assert [phase.frozen_prefix for phase in STRATEGIES.load("auto")(stages, 6, 1e-4).phases] == expected
 
 
 @pytest.mark.parametrize("unfreeze", [[0, 2], [2, 9]])

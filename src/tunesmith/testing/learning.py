@@ -1,0 +1,105 @@
+"""The half of a task's contract that training rests on: labels, batches, loss."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunesmith.errors import TunesmithError
+from tunesmith.testing.stand_ins import same
+from tunesmith.training.examples import Examples
+
+if TYPE_CHECKING:
+    from tunesmith.data.data import Data
+    from tunesmith.tasks.task import Batch, Task
+    from tunesmith.testing.tasks import Known
+
+
+class Learning:
+    """What a task learns from the training split, makes of examples, and lowers."""
+
+    def test_its_labels_are_learned_from_the_training_split_alone(self, task: Task, data: Data) -> None:
+        """One answer after the other is left out of training and stays in the other splits."""
+        whole, tried = data.train, 0
+        for answer in dict.fromkeys(whole["label"][:]):
+            rest = whole.select([row for row, label in enumerate(whole["label"]) if label != answer])
+            try:
+                learned = task.labels(replace(data, splits=dict.fromkeys(data.splits, rest)))
+            except TunesmithError:
+                continue  # without this answer there is nothing to learn
+            others = {"train": rest, "valid": whole, "test": whole}
+            assert task.labels(replace(data, splits=others)) == learned
+            tried += 1
+        assert tried, "labels cannot be learned when any one answer is missing"
+
+    def test_collate_gives_the_weights_of_examples(self, known: Known) -> None:
+        count = known.batch.size
+        weights = [0.5 + row for row in range(count)]
+        seen = copy.copy(known.seen)
+        seen.columns = known.seen.dataset.remove_columns("item").add_column("weight", weights)
+        batch = seen.batch(np.arange(count), known.task, known.labels)
+        assert batch.weights is not None
+        assert batch.weights.tolist() == pytest.approx(weights)
+
+    def test_collate_draws_no_random_numbers(self, known: Known) -> None:
+        """Augmentation has a place of its own; a batch is the same whenever it is made."""
+        rows = np.arange(known.batch.size)
+        before = _dice()
+        batch = known.seen.batch(rows, known.task, known.labels)
+        assert same(_dice(), before)
+        for name in ("inputs", "targets", "weights"):
+            assert same(getattr(batch, name), getattr(known.batch, name))
+
+    def test_examples_without_labels_are_collated_too(self, known: Known) -> None:
+        """That is how `predict` gets them; a column of no labels counts as none."""
+        bare = known.data.train.remove_columns("label")
+        for given in (bare, bare.add_column("label", [None] * len(bare))):
+            seen = Examples(given, known.preprocess, task=known.task)
+            batch = seen.batch(np.arange(len(seen)), known.task, known.labels)
+            assert (batch.targets, batch.weights, batch.size) == (None, None, known.batch.size)
+            with pytest.raises(ValueError, match="loss"):
+                known.task.loss(known.network(known.right), batch)
+
+    def test_a_wrong_answer_costs_more_than_a_right_one(self, known: Known) -> None:
+        assert _cost(known, known.right) < _cost(known, known.wrong)
+
+    def test_the_loss_is_the_mean_over_the_examples(self, known: Known) -> None:
+        """Or a batch that does not fit into memory and is taken in pieces would train something else."""
+        each = [_cost(known, known.mixed, piece) for piece in known.batch.parts(known.batch.size)]
+        assert _cost(known, known.mixed) == pytest.approx(np.mean(each), rel=1e-4)
+
+    def test_weights_multiply_each_examples_loss(self, known: Known) -> None:
+        batch, size = replace(known.batch, weights=None), known.batch.size
+        each = [_cost(known, known.mixed, piece) for piece in batch.parts(size)]
+        whole = _cost(known, known.mixed, replace(batch, weights=torch.ones(size)))
+        for weights in (torch.eye(size)[0], torch.arange(size) / 2):
+            share = np.dot(weights.numpy(), each) / np.sum(each)
+            found = _cost(known, known.mixed, replace(batch, weights=weights))
+            assert found == pytest.approx(share * whole, rel=1e-4)
+
+    def test_the_loss_moves_what_the_network_puts_out(self, known: Known) -> None:
+        """A finite gradient for every example that was answered wrong."""
+        network = known.network(known.wrong)
+        known.task.loss(network, replace(known.batch, weights=None)).backward()  # type: ignore[no-untyped-call]
+        gradient: Any = next(network.module.parameters()).grad
+        assert gradient is not None
+        assert torch.isfinite(gradient).all()
+        assert gradient.flatten(1).abs().amax(1).gt(0).all()
+
+
+def _dice() -> list[Any]:
+    """Where every generator of random numbers stands that a task may reach."""
+    numpys: Any = np.random.get_state()
+    return [torch.get_rng_state(), numpys[1], numpys[2], random.getstate()]
+
+
+def _cost(known: Known, outputs: Any, batch: Batch | None = None) -> float:
+    """The loss of a network that puts this out."""
+    with torch.no_grad():
+        return float(known.task.loss(known.network(outputs), known.batch if batch is None else batch))
