@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tunesmith.data.labels import missing
 from tunesmith.data.numbers import hold_numbers
+from tunesmith.data.pair_columns import PAIR_LABELS, items_in, known_pair
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, some, split_of
 from tunesmith.data.tables import INDEX, Table, Values
 from tunesmith.errors import BadData
@@ -29,6 +30,7 @@ PATH_NAMES: Final = ("path", "image", "image_path", "file", "filename", "filepat
 class Columns:
     """The columns that are used, by name; None where there is none.
 
+    second: the column of the other text, where items are pairs.
     targets: the column of labels, or those of numbers. answers: which of the two: "classes" or "numbers".
     """
 
@@ -39,6 +41,12 @@ class Columns:
     group: str | None
     weight: str | None
     answers: str = "classes"
+    second: str | None = None
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The column of items, or the two of pairs."""
+        return (self.item,) if self.second is None else (self.item, self.second)
 
     @property
     def target(self) -> str | None:
@@ -47,8 +55,8 @@ class Columns:
 
     def used(self) -> tuple[str, ...]:
         """The names, in the order item, label, split, group, weight."""
-        every = (self.item, *self.targets, self.split, self.group, self.weight)
-        return tuple(name for name in every if name is not None)
+        every = (*self.items, *self.targets, self.split, self.group, self.weight)
+        return tuple(dict.fromkeys(name for name in every if name is not None))
 
 
 def choose(table: Table, asked: Asked) -> Columns:
@@ -57,7 +65,8 @@ def choose(table: Table, asked: Asked) -> Columns:
     Raises BadData if a named column is not there, or if nothing can be guessed.
     """
     named = targets_in(table, asked)
-    for name in (asked.item, *named, asked.split, asked.group, asked.weight):
+    items = items_in(table, asked)
+    for name in (*items, *named, asked.split, asked.group, asked.weight):
         if name is not None and name not in table.columns:
             guess = did_you_mean(name, table.columns)
             raise BadData(
@@ -67,22 +76,28 @@ def choose(table: Table, asked: Asked) -> Columns:
     if not head:
         raise BadData(f"{table.name} holds no rows; bring some examples.")
     split = asked.split or _split_column(table)
-    taken = {split, asked.group, asked.weight, asked.item, *named}
+    taken = {split, asked.group, asked.weight, *items, *named}
     free = [name for name in table.columns if name not in taken and not _numbers_rows(name, head, table)]
     targets = named or _target(free, head, table, asked)
     free = [name for name in free if name not in targets]
-    item = asked.item or _item(free, head, table, asked)
+    items = items or _pair(free, table, asked, targets)
+    if asked.pairs and not items:
+        raise _undecided(table, head, "pair")
+    item = items[0] if items else _item(free, head, table, asked)
     if item is None:
         raise _undecided(table, head, "item")
     if not targets:
-        others = [name for name in free if name != item]
+        others = [name for name in free if name not in (item, *items)]
         if len(others) == 1 and _may_be_target(head, table.columns.index(others[0]), asked):
             targets = (others[0],)
     if not targets and asked.labelled:
         raise _undecided(table, head, "target")
     takes = _checked_kind(_cells(head, table.columns.index(item)), table, asked)
+    if len(items) == 2:
+        _check_texts(items, head, table)
     answers = asked.answers or _answers([_cells(head, table.columns.index(name)) for name in targets])
-    return Columns(takes, item, targets, split, asked.group, asked.weight, answers)
+    second = items[1] if len(items) == 2 else None
+    return Columns(takes, item, targets, split, asked.group, asked.weight, answers, second)
 
 
 def targets_in(table: Table, asked: Asked) -> tuple[str, ...]:
@@ -92,6 +107,22 @@ def targets_in(table: Table, asked: Asked) -> tuple[str, ...]:
     if asked.target in table.columns or "," not in asked.target or asked.answers == "classes":
         return (asked.target,)
     return tuple(dict.fromkeys(name.strip() for name in asked.target.split(",") if name.strip()))
+
+
+def _pair(free: list[str], table: Table, asked: Asked, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of a pair, where pairs are asked for, or are plainly there with a label beside them."""
+    decided = bool(targets) or not asked.labelled
+    if asked.item is not None or not (decided or asked.pairs):
+        return ()
+    grouped = [name for name in table.columns if name in free or name == asked.group]  # by a pair's text
+    return known_pair(grouped, asked, alone=False) or known_pair(free, asked, alone=decided)
+
+
+def _check_texts(items: Sequence[str], head: list[Values], table: Table) -> None:
+    """Raises BadData for a pair of which one is no text."""
+    for name in items:
+        if kind_of(_cells(head, table.columns.index(name))) == "image":
+            raise BadData(f"a pair is of two texts, and the column {name!r} of {table.name} holds images.")
 
 
 def _answers(columns: list[list[Any]]) -> str:
@@ -146,6 +177,8 @@ def is_image_path(value: object) -> bool:
 
 def _target(free: list[str], head: list[Values], table: Table, asked: Asked) -> tuple[str, ...]:
     named = first_named(free, LABEL_NAMES)
+    if named is None and asked.pairs is not False and (asked.pairs or known_pair(free, asked, alone=False)):
+        named = first_named(free, PAIR_LABELS)
     if named is not None:
         return (named,)
     if asked.item is not None and len(free) == 1:
@@ -201,10 +234,15 @@ def _undecided(table: Table, head: list[Values], what: str) -> BadData:
             f"{table.name} seems to have no header: its first row is {first}; "
             f"name the columns with --columns {','.join(_suggested(table.columns, head)[:20])}"
         )
+    there = f"its columns are {_listed(table.columns)}"
+    if what == "pair":
+        return BadData(
+            f"no two columns of {table.name} are known to be a pair of texts: {there}; name them with "
+            "--item FIRST,SECOND."
+        )
     words = {"item": "the text or the image", "target": "the label"}[what]
     return BadData(
-        f"no column of {table.name} is known to be {words}: its columns are "
-        f"{_listed(table.columns)}; name it with --{what} COLUMN."
+        f"no column of {table.name} is known to be {words}: {there}; name it with --{what} COLUMN."
     )
 
 

@@ -30,6 +30,7 @@ class Data:
     answers: what the labels are: "classes"; or "numbers", which lie in `label` as JSON ("12.5", or
         "[12.5, 3.0]" of several columns); or "parts", JSON as the task reads it. targets: the columns of
         numbers, in that order. task: that learns from it; empty where item and answers say so.
+    pairs: whether an item is two texts (`tunesmith.data.pairs`).
     fingerprint: SHA-256 over ids, labels, splits, groups, weights, texts, images in memory and
         the sizes of image files; where the data lie and file times do not enter it.
     """
@@ -43,6 +44,7 @@ class Data:
     answers: str = "classes"
     targets: tuple[str, ...] = ()
     task: str = ""
+    pairs: bool = False
 
     @property
     def train(self) -> datasets.Dataset:

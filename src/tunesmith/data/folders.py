@@ -84,7 +84,8 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
     read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))
     others = parts[0].others if all(part.others == parts[0].others for part in parts) else ()
     answers, targets = next(((p.answers, p.targets) for p in parts if p.targets), (parts[0].answers, ()))
-    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets)
+    pairs = all(part.pairs for part in parts)
+    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets, pairs=pairs)
 
 
 def holds_tabs(path: Path) -> bool:
@@ -136,7 +137,8 @@ def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> 
             elif not set(columns.targets) <= set(table.columns) and asked.labelled:
                 left_out.append(f"{path.name} (it has no column {_lacking(columns, table)!r})")
                 continue
-            same = replace(asked, item=columns.item, answers=columns.answers)
+            pairs = columns.second is not None
+            same = replace(asked, item=",".join(columns.items), answers=columns.answers, pairs=pairs)
             if set(columns.targets) <= set(table.columns):
                 same = replace(same, target=columns.target)
             parts.append(found_in(table, same, name=name, split=split))

@@ -13,6 +13,7 @@ from tunesmith.data.columns import Columns, choose
 from tunesmith.data.image_names import by_name
 from tunesmith.data.labels import group_of, label_of, missing, short, weight_of
 from tunesmith.data.numbers import number_of, written
+from tunesmith.data.pairs import together
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
 from tunesmith.errors import BadData
@@ -32,7 +33,7 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
     columns = choose(table, asked)
     used = ", ".join(columns.used())
     names, named_by = _class_names(table, columns)
-    unused = [c for c in table.columns if c != columns.item] if asked.others else []
+    unused = [c for c in table.columns if c not in columns.items] if asked.others else []
     places = [table.columns.index(name) for name in unused]
     return Found(
         name,
@@ -43,6 +44,7 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
         tuple(unused),
         columns.answers,
         columns.targets if columns.answers == "numbers" else (),
+        pairs=columns.second is not None,
     )
 
 
@@ -72,15 +74,15 @@ def _place(label: str) -> int:
 def _rows(
     table: Table, columns: Columns, split: str | None, names: list[str], others: list[int], labelled: bool
 ) -> Iterator[Row]:
-    item = table.columns.index(columns.item)
+    items = [table.columns.index(name) for name in columns.items]
     in_split, group, weight = (
         None if name is None else table.columns.index(name)
         for name in (columns.split, columns.group, columns.weight)
     )
     label_in = _reader(columns, [table.columns.index(name) for name in columns.targets], names)
-    to_item = _image if columns.takes == "image" else _text
+    to_item = _pair if columns.second else _image if columns.takes == "image" else _text
     for where, values in table.rows():
-        name, content, fault = to_item(values[item], table, where)
+        name, content, fault = to_item([values[place] for place in items], table, where)
         label, without = label_in(values, where)
         yield Row(
             name,
@@ -152,7 +154,13 @@ def _as_text(value: Any) -> str | None:
     return str(value) if plain and not missing(value) else None
 
 
-def _text(value: Any, table: Table, where: str) -> tuple[str, str, str | None]:
+def _pair(values: Sequence[Any], table: Table, where: str) -> tuple[str, str, str | None]:
+    (_, first, fault), (_, second, other) = (_text([value], table, where) for value in values)
+    return where, together(first, second), fault or other
+
+
+def _text(values: Sequence[Any], table: Table, where: str) -> tuple[str, str, str | None]:
+    (value,) = values
     if missing(value):
         return where, "", None  # said by `empty_texts`, with every other text of no words
     if isinstance(value, PurePath):
@@ -165,7 +173,7 @@ def _text(value: Any, table: Table, where: str) -> tuple[str, str, str | None]:
         return where, value, None
     if isinstance(value, int | float):
         return where, str(value), None
-    raise BadData(f"{where} holds a {type(value).__name__} where a text is expected.")
+    return where, "", f"{where} holds a {type(value).__name__} where a text is expected."
 
 
 def text_or_fault(path: Path, where: str) -> tuple[str, str | None]:
@@ -205,7 +213,8 @@ def image_item(value: Any, where: str) -> bytes | None:
     return encoded(value, where)
 
 
-def _image(value: Any, table: Table, where: str) -> tuple[str, str | bytes, str | None]:
+def _image(values: Sequence[Any], table: Table, where: str) -> tuple[str, str | bytes, str | None]:
+    (value,) = values
     if isinstance(value, dict):
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if isinstance(value, str | PurePath) and str(value).strip():

@@ -10,12 +10,14 @@ from tunesmith.data.tables import Table, Values
 from tunesmith.errors import BadData
 
 PAIR = ("item", "label")
+TEXTS = ("first", "second", "label")
 
 
-def table_of(source: Any, where: str = "row") -> Table | None:
+def table_of(source: Any, where: str = "row", *, pairs: bool | None = None) -> Table | None:
     """The table that an object is, or None if it is none that is understood.
 
     where: what goes before a row's number (from 0) in messages and ids.
+    pairs: whether an item is two texts; None finds out.
 
     Raises BadData if the object is understood but crooked: columns of unequal length, rows that
     are no pairs.
@@ -28,7 +30,7 @@ def table_of(source: Any, where: str = "row") -> Table | None:
     if isinstance(source, Mapping):
         return _columns(source, where)
     if isinstance(source, list | tuple):
-        return _list(source, where)
+        return _list(source, where, pairs)
     if hasattr(source, "__len__") and hasattr(source, "__getitem__") and len(source):
         return _indexed(source, where)
     return None
@@ -86,7 +88,7 @@ def _columns(source: Mapping[Any, Any], where: str) -> Table:
     return Table("the dict", tuple(lengths), rows)
 
 
-def _list(source: Sequence[Any], where: str) -> Table:
+def _list(source: Sequence[Any], where: str, pairs: bool | None) -> Table:
     if source and all(isinstance(row, Mapping) for row in source):
         columns = tuple(dict.fromkeys(str(key) for row in source[:1000] for key in row))
 
@@ -96,18 +98,38 @@ def _list(source: Sequence[Any], where: str) -> Table:
 
         return Table("the list", columns, records)
 
+    columns = _columns_of(source[0], pairs) if source else PAIR
+
     def rows() -> Iterator[tuple[str, Values]]:
         for number, row in enumerate(source):
-            yield f"{where} {number}", _pair(row, f"{where} {number}")
+            yield f"{where} {number}", _parted(row, f"{where} {number}", columns)
 
-    return Table("the list", PAIR, rows)
+    return Table("the list", columns, rows)
 
 
-def _pair(row: Any, where: str) -> Values:
-    if isinstance(row, list | tuple) and len(row) == 2:
-        return tuple(row)
-    found = f"has {len(row)} parts" if isinstance(row, list | tuple) else type(row).__name__
-    raise BadData(f"{where} of the list is no pair (item, label): {found}.")
+def _columns_of(row: Any, pairs: bool | None) -> tuple[str, ...]:
+    """What the rows of a list are made of: (item, label), or, of two texts, these and perhaps a label."""
+    own = _flat(row)
+    texts = len(own) in (2, 3) and all(isinstance(text, str) for text in own[:2])
+    if pairs is False or not texts or (len(own) == 2 and not pairs):
+        return PAIR
+    return TEXTS[: len(own)]
+
+
+def _flat(row: Any) -> Values:
+    """The parts of a row, with those of ((first, second), label) beside each other."""
+    if not isinstance(row, list | tuple):
+        return ()
+    return (*row[0], row[1]) if len(row) == 2 and isinstance(row[0], list | tuple) else tuple(row)
+
+
+def _parted(row: Any, where: str, columns: tuple[str, ...]) -> Values:
+    own = tuple(row) if columns == PAIR and isinstance(row, list | tuple) else _flat(row)
+    if len(own) == len(columns):
+        return own
+    found = f"has {len(own)} parts" if isinstance(row, list | tuple) else type(row).__name__
+    what = "pair (item, label)" if columns == PAIR else f"tuple ({', '.join(columns)})"
+    raise BadData(f"{where} of the list is no {what}: {found}.")
 
 
 def _indexed(source: Any, where: str) -> Table | None:

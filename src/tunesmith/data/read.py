@@ -12,6 +12,7 @@ from tunesmith.data.data import SPLITS, Data
 from tunesmith.data.items import numbers_or_fault
 from tunesmith.data.numbers import numbers_in
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Row, split_of
+from tunesmith.data.sides import check_sides
 from tunesmith.data.sources import recognise
 from tunesmith.data.stored import Stored, store
 from tunesmith.errors import BadData, BadOption
@@ -28,6 +29,7 @@ def read(
     *,
     takes: str | None = None,
     answers: str | None = None,
+    pairs: bool | None = None,
     item: str | None = None,
     target: str | None = None,
     split: str | None = None,
@@ -51,9 +53,11 @@ def read(
     answers: "classes", "numbers" or "parts"; None finds out: labels are numbers where nine of ten are and
         one of them a fraction, where several columns are named, and where whole numbers are too many and too
         far apart to be classes.
+    pairs: whether an item is two texts; None finds out: two columns are called as those of pairs are
+        ("premise", "hypothesis"), beside a label.
     item, target, split, group, weight: names of columns. Items, labels and a column called
-        "split" are found when not named; groups and weights are used when named only. target may name
-        several columns of numbers, with commas between.
+        "split" are found when not named; groups and weights are used when named only. item names the two
+        columns of pairs with a comma between, target may name several columns of numbers likewise.
     columns: names for the columns of a table without header, as a list or "label,text".
     valid_size, test_size: shares of the whole, for splits that are missing and made here:
         stratified by label, seeded, and with no group in two splits.
@@ -70,13 +74,15 @@ def read(
     from tunesmith.data.understood import described
 
     splitting.check_sizes(valid_size, test_size)
-    asked = _asked(takes, item, target, columns, answers)
+    asked = _asked(takes, item, target, columns, answers, pairs)
     asked = replace(asked, split=split, group=group, weight=weight)
     found = _as_asked(recognise(source, asked), answers)
-    _check_takes(found, takes)
+    _check_takes(found, takes, pairs)
     stored = store(
         found, group=group is not None, weight=weight is not None, labelled=True, skip_bad=skip_bad
     )
+    if found.pairs:
+        check_sides(stored.dataset["item"], found.read_from)
     labels, given, groups = _codes(stored)
     kinds = _kinds(found, labels, stored.labels.names)
     splits = splitting.complete(
@@ -108,6 +114,7 @@ def read(
         answers=found.answers,
         targets=found.targets,
         task=found.task,
+        pairs=found.pairs,
     )
 
 
@@ -125,6 +132,7 @@ def read_items(
     *,
     takes: str,
     answers: str = "classes",
+    pairs: bool = False,
     item: str | None = None,
     target: str | None = None,
     columns: str | Sequence[str] | None = None,
@@ -144,6 +152,7 @@ def read_items(
     split: one split of a source that has splits, by any of its names ("val", "dev"); None is all.
     others: keep the columns of a table beside the item, as texts, under their names with "other "
         before them.
+    pairs: whether an item is two texts; in a list of them, a tuple.
     left_out: where a finding goes for every item that cannot be had; None stops at the first.
 
     Raises as `read` does.
@@ -151,9 +160,9 @@ def read_items(
     wanted = None if split is None else split_of(split)
     if split is not None and wanted is None:
         raise BadOption(f"no split is called {split!r}; the words are {', '.join(SPLIT_WORDS)}.")
-    asked = replace(_asked(takes, item, target, columns, answers), labelled=False, others=others)
+    asked = replace(_asked(takes, item, target, columns, answers, pairs), labelled=False, others=others)
     found = _as_asked(recognise(source, asked), answers, labelled=False)
-    _check_takes(found, takes)
+    _check_takes(found, takes, pairs)
     skip = left_out is not None
     stored = store(found, group=False, weight=False, labelled=False, skip_bad=skip, keep=False)
     if left_out is not None:
@@ -175,6 +184,7 @@ def _asked(
     target: str | None,
     columns: str | Sequence[str] | None,
     answers: str | None,
+    pairs: bool | None,
 ) -> Asked:
     if takes not in (None, "image", "text"):
         raise BadOption(f"takes is 'image' or 'text'; found {takes!r}.")
@@ -183,7 +193,7 @@ def _asked(
     if isinstance(columns, str):
         columns = [name.strip() for name in re.split("[,;]", columns)]
     names = None if columns is None else tuple(columns)
-    return Asked(takes=takes, answers=answers, item=item, target=target, columns=names)
+    return Asked(takes=takes, answers=answers, pairs=pairs, item=item, target=target, columns=names)
 
 
 def _as_asked(found: Found, answers: str | None, *, labelled: bool = True) -> Found:
@@ -208,9 +218,14 @@ def _checked_seed(seed: int) -> int:
     return seed
 
 
-def _check_takes(found: Found, takes: str | None) -> None:
+def _check_takes(found: Found, takes: str | None, pairs: bool | None) -> None:
     if takes is not None and found.takes != takes:
         raise BadData(f"{takes}s were asked for, but {found.name} holds {found.takes}s.")
+    if pairs and not found.pairs and found.answers != "parts":
+        raise BadData(
+            f"pairs of texts were asked for, but {found.name} holds single {found.takes}s; bring a table "
+            "with two columns of texts, or in Python tuples of two."
+        )
 
 
 def _codes(stored: Stored) -> tuple[Any, Any, Any]:

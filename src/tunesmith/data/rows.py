@@ -53,6 +53,7 @@ class Row(NamedTuple):
 class Asked:
     """What the caller said about the source; None is "find out".
 
+    pairs: whether an item is two texts. item: its column, or two with a comma between.
     labelled: whether every row must have a label (training) or may have one (predicting).
     others: whether a table's columns other than the item are kept beside the examples.
     answers: "classes", "numbers" or "parts". target: with numbers one column, or several with commas between.
@@ -60,6 +61,7 @@ class Asked:
 
     takes: str | None = None
     answers: str | None = None
+    pairs: bool | None = None
     item: str | None = None
     target: str | None = None
     split: str | None = None
@@ -82,6 +84,7 @@ class Found:
     others: names of the columns that are kept beside the examples.
     answers: "classes", "numbers" or "parts". targets: the columns of numbers. task: that learns from it;
         empty where item and answers say so.
+    pairs: whether items are two texts each (`tunesmith.data.pairs`).
     """
 
     name: str
@@ -93,6 +96,12 @@ class Found:
     answers: str = "classes"
     targets: tuple[str, ...] = ()
     task: str = ""
+    pairs: bool = False
+
+    @property
+    def noun(self) -> str:
+        """One of its items, as a person says it."""
+        return "pair" if self.pairs else self.takes
 
 
 def refuse_columns(asked: Asked, name: str) -> None:

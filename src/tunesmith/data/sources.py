@@ -15,6 +15,7 @@ from tunesmith.data.class_folders import entries_of, hidden
 from tunesmith.data.folders import found_in_folder, holds_tabs, joined
 from tunesmith.data.items import found_in, image_item, text_or_fault
 from tunesmith.data.objects import table_of
+from tunesmith.data.pairs import together
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, Found, Row, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
 from tunesmith.data.tables import open_table
@@ -43,7 +44,7 @@ def recognise(source: object, asked: Asked, *, name: str = "data", where: str = 
         return _by_split(source, asked, name)
     if isinstance(source, list | tuple) and not asked.labelled and _are_items(source):
         return _listed(source, asked, name)
-    table = table_of(source, where)
+    table = table_of(source, where, pairs=asked.pairs)
     if table is None:
         raise BadData(
             f"an object of type {type(source).__name__} cannot be read as data; give a path, "
@@ -116,7 +117,7 @@ def _by_split(source: Mapping[str, Any], asked: Asked, name: str) -> Found:
             others.append(str(key))
             continue
         found = recognise(part, asked, name=name, where=f"{key} row")
-        asked = replace(asked, answers=found.answers)  # all splits are read alike
+        asked = replace(asked, answers=found.answers, pairs=found.pairs)  # all splits are read alike
         parts.append(_within(found, split, f"{key}/" if isinstance(part, str | PurePath) else ""))
     notes = [f"left out: {', '.join(others)}, no split of that name is known"] if others else []
     return joined(parts, name, notes)
@@ -152,7 +153,7 @@ def _listed(source: list[Any] | tuple[Any, ...], asked: Asked, name: str) -> Fou
                 continue
             yield from _opened(item, asked, where, takes)
 
-    return Found(name, takes, f"{len(source):,} items", rows)
+    return Found(name, takes, f"{len(source):,} items", rows, pairs=bool(asked.pairs))
 
 
 def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Iterator[Row]:
@@ -163,9 +164,17 @@ def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Itera
     mistyped = not there and ending in known and not any(c.isspace() for c in str(item))
     if mistyped:  # "bnk.csv" is nobody's review
         raise _nothing_at(path, asked)
+    table = there and (path.is_dir() or (ending in known and ending != ".txt"))
+    if asked.pairs and not table:
+        if not isinstance(item, str) or item.count("\t") != 1:
+            raise BadData(
+                f"{where} is one text, and a pair is of two; give a table, in Python tuples of two, or both "
+                "with a tab between."
+            )
+        item = together(*item.split("\t"))
     if takes == "text" and isinstance(item, str) and not (there and ending in known):
         yield Row(where, where, item, None)
-    elif there and (path.is_dir() or (ending in known and ending != ".txt")):
+    elif table:
         for row in found_at(path, asked).rows():
             yield row._replace(id=f"{item}/{row.id}" if path.is_dir() else row.id, others=())
     elif not there:

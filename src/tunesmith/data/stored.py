@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.cache import cache_failures, cache_folder, clear_leftovers
 from tunesmith.data.data import Finding
+from tunesmith.data.pairs import apart
 from tunesmith.data.rows import Found, Row
 from tunesmith.errors import BadData, shown
 
@@ -53,7 +54,8 @@ class Stored:
     """A source after its stream has run.
 
     dataset: every row, with the columns of `Data`, memory-mapped.
-    same: one number a row, equal where the texts, image bytes or image paths are equal.
+    same: one number a row, equal where the texts, image bytes or image paths are equal; of pairs where both
+        texts are, in either order.
     content: SHA-256 over everything but the splits; no path and no file time is in it.
     left_out: rows whose item could not be had, where that was allowed.
     """
@@ -96,7 +98,7 @@ def store(
                     continue
                 labels.append(row.label)
                 splits.append(row.split)
-                same.append(hash(row.item))
+                same.append(hash(frozenset(apart(str(row.item))) if found.pairs else row.item))
                 groups.append(row.group)
                 content.update(_identity(row, size))
                 if found.takes == "image" and isinstance(row.item, str):

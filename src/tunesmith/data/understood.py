@@ -37,7 +37,7 @@ def described(
     counts = np.bincount(labels, minlength=len(names))
     order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
     lines = [
-        f"{shown(found.name)}: {counted(len(labels), found.takes)} in {counted(len(names), 'class')}, "
+        f"{shown(found.name)}: {counted(len(labels), found.noun)} in {counted(len(names), 'class')}, "
         f"read from {shown(found.read_from)}",
         f"classes: {_classes(order, counts, names)}",
         _splits(splits, how),
@@ -58,13 +58,14 @@ def _of_numbers(
     found: Found, labels: NDArray[Any], names: Sequence[str], splits: NDArray[Any], how: str
 ) -> tuple[str, ...]:
     columns = ", ".join(_short(name) for name in found.targets)
+    classes = f"{found.takes}{'-pair' if found.pairs else ''}-classification"
     each = f"{counted(len(found.targets), 'number')} each ({columns})"
     lines = [
-        f"{shown(found.name)}: {counted(len(labels), found.takes)} with {each}, read from "
+        f"{shown(found.name)}: {counted(len(labels), found.noun)} with {each}, read from "
         f"{shown(found.read_from)}",
         f"numbers: {shown(told(found.targets, numbers_in(names)[labels]))}",
         _splits(splits, how),
-        f"understood as numbers; --task {found.takes}-classification would take whole ones as classes",
+        f"understood as numbers; --task {classes} would take whole ones as classes",
     ]
     if found.notes:
         lines.append(shown("; ".join(found.notes)))
