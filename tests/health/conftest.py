@@ -11,6 +11,8 @@ import pytest
 
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.data.data import Finding as Unusable
+from tunesmith.data.pairs import together
+from tunesmith.data.sides import empty_sides
 from tunesmith.data.texts import empty_texts
 from tunesmith.health.finding import Finding, Health
 from tunesmith.health.seen import Seen, see
@@ -20,15 +22,20 @@ Pairs = Sequence[tuple[Any, str]]
 
 
 def data_of(takes: str, splits: Mapping[str, Pairs]) -> Data:
-    """Data of (item, label) pairs, by split; images are bytes."""
+    """Data of (item, label) pairs, by split; images are bytes, of pairs of texts the items are tuples."""
     made = {}
     for split in SPLITS:
         pairs = splits.get(split, [])
-        items = [{"path": None, "bytes": p[0]} if takes == "image" else p[0] for p in pairs]
+        form: dict[str, Callable[[Any], Any]] = {
+            "image": lambda item: {"path": None, "bytes": item},
+            "pair": lambda item: together(*item),
+        }
+        items = [form.get(takes, str)(p[0]) for p in pairs]
         names = [f"{split}/{i}" for i in range(len(pairs))]
         columns = {"id": names, "item": items, "label": [p[1] for p in pairs]}
         made[split] = datasets.Dataset.from_dict(columns)
-    return Data("made", takes, made, ("made for a test",), "0")
+    pairs_ = takes == "pair"
+    return Data("made", "text" if pairs_ else takes, made, ("made for a test",), "0", pairs=pairs_)
 
 
 def one(health: Health, kind: str) -> Finding:
@@ -59,7 +66,8 @@ def seen(tmp_path: Path) -> Callable[..., Seen]:
     """One pass over made data: `seen("text", train=[("a text", "label"), ...], ...)`."""
 
     def empty(data: Data) -> list[Unusable]:
-        return [found for split in SPLITS for found in empty_texts(data.splits[split])]
+        without = empty_sides if data.pairs else empty_texts
+        return [found for split in SPLITS for found in without(data.splits[split])]
 
     def look(takes: str, **splits: Pairs) -> Seen:
         return see(data_of(takes, splits), Store(tmp_path / "store"), {}, check=empty, decoder="test")

@@ -18,6 +18,7 @@ from tunesmith.health.repeats import TEST, leaks, repeats, same_bytes, sets
 from tunesmith.health.roll import SHOWN, Roll
 from tunesmith.health.seen import Seen
 from tunesmith.health.shapes import about_images, about_texts, about_tokens
+from tunesmith.health.sides import Alone, about_pairs, both_alike
 from tunesmith.health.suspects import FOLDS, doubts
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def examine(
     seen: Seen,
     *,
     features: Features | None = None,
+    alone: Sequence[Alone] = (),
     brief: bool = False,
     skip_bad: bool = False,
     seed: int = 0,
@@ -71,6 +73,7 @@ def examine(
     """The health of data that were seen.
 
     features: of a network; without them what needs them is named as skipped.
+    alone: of pairs, how far one text alone tells the answer, where that was tried.
     brief: before a fit: what grows with the square of the data, or takes long, is skipped where it is large.
     skip_bad: what cannot be used was left out, so it is a warning; else an error, for a fit stops at it.
     seed: of the folds of the label check. progress: called with the rounds just done, of suspects.ROUNDS.
@@ -88,6 +91,9 @@ def examine(
     elif kind == "classes":
         answers = about_classes(roll)
     found = [*unusable, *repeats(roll, same), *near, *answers, *odd]
+    if roll.takes == "pair":
+        paired, turned = about_pairs(roll, _texts(seen, roll.usable), alone)
+        found, leaked = found + paired, leaked | turned
     if features is None:
         kinds = NEED_FEATURES if roll.takes == "image" else (*NEED_FEATURES, "truncated_texts")
         skipped |= dict.fromkeys(kinds, "needs_model")
@@ -146,7 +152,7 @@ def linked(pairs: Ints, count: int) -> list[Ints]:
 def _unusable(roll: Roll, skip_bad: bool) -> list[Finding]:
     if not roll.bad:
         return []
-    kind = "unreadable" if roll.takes == "image" else "empty"
+    kind = {"image": "unreadable", "text": "empty", "pair": "half_empty"}[roll.takes]
     groups = [[place] for place in sorted(roll.bad)]
     level: Level = "warning" if skip_bad else "error"
     return [roll.finding(kind, level, groups, roll.bad, count=len(groups), total=len(roll))]
@@ -188,7 +194,7 @@ def _one_each(roll: Roll, same: Ints) -> Ints:
 
 def _too_many(roll: Roll, places: Ints, lengths: Ints) -> bool:
     """Whether comparing takes long. lengths: characters of each usable text, where the data are texts."""
-    if roll.takes == "text":
+    if roll.takes != "image":
         characters = np.minimum(lengths[np.searchsorted(roll.usable, places)], shingles.READ)
         return len(places) > SIGNED or int(characters.sum()) > CHARACTERS
     sizes: list[int] = np.bincount(roll.splits[places], minlength=len(SPLITS)).tolist()
@@ -201,6 +207,9 @@ def _near_pairs(seen: Seen, places: Ints) -> Ints | None:
     if seen.looks is None:
         signed = shingles.signatures(_texts(seen, places))
         pairs = shingles.alike(lambda i: str(seen.content(int(places[i]))), signed, splits)
+        if pairs is not None and seen.roll.takes == "pair":
+            texts = ([str(seen.content(int(places[i]))) for i in pair] for pair in pairs)
+            pairs = pairs[np.fromiter((both_alike(*own) for own in texts), bool, len(pairs))]
     else:
         pairs = twins.close(seen.looks.hashes[places], splits)
         if pairs is not None:

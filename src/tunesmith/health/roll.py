@@ -22,7 +22,8 @@ SHOWN: Final = 50  # groups that a finding names; `count` says how many there ar
 class Roll:
     """The examples of all splits, one after the other, in the data's order.
 
-    ids: [N]. names: the classes, sorted. codes: int64 [N], the class of each example, as a place in `names`.
+    takes: "image", "text" or "pair". ids: [N]. names: the classes, sorted. codes: int64 [N], the class of
+        each example, as a place in `names`.
     splits, rows: int64 [N], the split (0 train, 1 valid, 2 test) and the place in it.
     bad: why some of them cannot be used, by their place here; they take part in nothing else.
     """
@@ -80,7 +81,7 @@ def rolled(data: Data, bad: Mapping[str, Mapping[int, str]] | None = None) -> Ro
     starts = np.cumsum([0, *sizes])
     names, codes = coded(label for split in SPLITS for label in data.splits[split]["label"][:])
     return Roll(
-        data.takes,
+        "pair" if data.pairs else data.takes,
         [name for split in SPLITS for name in data.splits[split]["id"][:]],
         names,
         codes,

@@ -1,7 +1,7 @@
 """What a check says, in English and in Chinese: a title, a sentence and an advice for every kind of finding.
 
-Sentences are filled from `Finding.values`; `{items}` is "images" or "texts", by what the data hold, and
-`{counted}` the same behind a number, `{grouped}` behind the number of groups.
+Sentences are filled from `Finding.values`; `{items}` is "images", "texts" or "pairs", by what the data
+hold, and `{counted}` the same behind a number, `{grouped}` behind the number of groups.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Words(NamedTuple):
 
 
 ITEMS: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {"image": "images", "text": "texts"},
-    "zh": {"image": "图片", "text": "文本"},
+    "en": {"image": "images", "text": "texts", "pair": "pairs"},
+    "zh": {"image": "图片", "text": "文本", "pair": "文本对"},
 }
 COUNTED: Final[Mapping[str, Mapping[str, str]]] = {
     "en": ITEMS["en"],
-    "zh": {"image": "张图片", "text": "条文本"},  # behind a number
+    "zh": {"image": "张图片", "text": "条文本", "pair": "个文本对"},  # behind a number
 }
 LANGUAGES: Final = tuple(ITEMS)
 
@@ -55,6 +55,70 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "空文本",
             "{total:,} 条文本中有 {count:,} 条没有内容。",
             "请补全或删除；使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "half_empty": {
+        "en": Words(
+            "pairs without one of their texts",
+            "Of {total:,} pairs, {count:,} lack the words of one text, or of both.",
+            "Fill or remove them; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "缺少一侧文本的文本对",
+            "{total:,} 个文本对中有 {count:,} 个缺少一侧或两侧的内容。",
+            "请补全或删除；使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "equal_sides": {
+        "en": Words(
+            "pairs of one text twice",
+            "Of {total:,} pairs, {count:,} hold the same text twice.",
+            "Look whether that is meant: nothing needs to be read to answer them.",
+        ),
+        "zh": Words(
+            "两侧相同的文本对",
+            "{total:,} 个文本对中有 {count:,} 个两侧文本相同。",
+            "请确认是否有意为之：回答它们无需阅读任何内容。",
+        ),
+    },
+    "turned_across": {
+        "en": Words(
+            "the other way round in another split",
+            "The same two texts in another order in more than one split: {groups:,} {grouped}; "
+            "test {items} that were seen so in training or validation: {leaked:,}.",
+            "Where order means nothing the score flatters by them: keep one of each.",
+        ),
+        "zh": Words(
+            "跨划分的对调文本对",
+            "有 {groups:,} 组{items}以对调的顺序出现在多个划分中；"
+            "测试集中有 {leaked:,} {counted}已这样出现在训练集或验证集中。",
+            "若顺序没有意义，这会使分数虚高：每组请只保留一个。",
+        ),
+    },
+    "side_across": {
+        "en": Words(
+            "one text of pairs shared across splits",
+            "Of {total:,} test pairs, {count:,} ({share:.0%}) have text {side} of their two in a pair of "
+            "train or validation too.",
+            "If new texts will come with use, the score flatters: name that column with --group.",
+        ),
+        "zh": Words(
+            "跨划分共用一侧文本",
+            "{total:,} 个测试文本对中有 {count:,} 个（{share:.0%}）的第 {side} 个文本也在训练集或验证集中。",
+            "如果实际使用时会遇到新文本，分数会虚高：请用 --group 指定该列。",
+        ),
+    },
+    "one_side_tells": {
+        "en": Words(
+            "one text alone tells the answer",
+            "The words of text {side} of the two alone reach {metric} {value:.2f} on test, where "
+            "{trivial:.2f} needs no text at all.",
+            "What is learned may never compare the two: look how the pairs were made.",
+        ),
+        "zh": Words(
+            "仅凭一侧文本即可回答",
+            "仅凭第 {side} 个文本的词语，测试集 {metric} 即达 {value:.2f}，而不看文本为 {trivial:.2f}。",
+            "模型可能根本没有比较两侧：请检查这些文本对的构造方式。",
         ),
     },
     "absent": {
@@ -213,25 +277,25 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "truncated_texts": {
         "en": Words(
             "truncated texts",
-            "{count:,} of {total:,} texts are longer than the {window:,} tokens that {model} reads, "
+            "{count:,} of {total:,} {items} are longer than the {window:,} tokens that {model} reads, "
             "and are cut there.",
             "If what matters stands at the end, raise --max-length or split the texts.",
         ),
         "zh": Words(
             "被截断的文本",
-            "{total:,} 条文本中有 {count:,} 条超过 {model} 的 {window:,} 个词元，会被截断。",
+            "{total:,} {counted}中有 {count:,} 条超过 {model} 的 {window:,} 个词元，会被截断。",
             "如果关键内容在末尾，请增大 --max-length 或拆分文本。",
         ),
     },
     "short_texts": {
         "en": Words(
             "very short texts",
-            "{count:,} of {total:,} texts have fewer than {least} characters.",
+            "{count:,} of {total:,} {items} have fewer than {least} characters.",
             "Look whether they say enough to tell a class by.",
         ),
         "zh": Words(
             "过短的文本",
-            "{total:,} 条文本中有 {count:,} 条少于 {least} 个字符。",
+            "{total:,} {counted}中有 {count:,} 条少于 {least} 个字符。",
             "请查看它们是否足以判断类别。",
         ),
     },
@@ -304,7 +368,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
 def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[str, str]:
     """The sentence and the advice of a finding.
 
-    takes: "image" or "text", what the data hold, where the finding's values do not say it.
+    takes: "image", "text" or "pair", what the data hold, where the finding's values do not say it.
     Raises UnknownName for a kind or a language that has no words.
     """
     words = _words(finding.kind, lang)

@@ -40,7 +40,7 @@ def health_page(
     cards = _Cards(health, picture, text, words)
     found = [(one, cards.of(one.finding), _shown(one.finding, words)) for one in told(health, words)]
     total = sum(n for own in health.counts.values() for n in own.values())
-    noun = "images" if health.takes == "image" else "texts"
+    noun = f"{health.takes}s"
     sections = [
         part
         for part, there in (

@@ -25,6 +25,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     # Numbers with nouns
     "many.images": "{n} picture|{n} pictures",
     "many.texts": "{n} text|{n} texts",
+    "many.pairs": "{n} pair|{n} pairs",
     "many.epochs": "{n} epoch|{n} epochs",
     "many.classes": "{n} class|{n} classes",
     "many.runs": "{n} run|{n} runs",
@@ -46,6 +47,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "baseline.majority class": "majority class",
     "baseline.random twin": "random weights, frozen",
     "baseline.TF-IDF": "TF-IDF and logistic regression",
+    "baseline.first text alone": "TF-IDF of the first text alone",
+    "baseline.second text alone": "TF-IDF of the second text alone",
     "baseline.colour histogram": "colours and edges",
     "baseline.fine-tuned network": "fine-tuned network",
     "baseline.from scratch": "from scratch",

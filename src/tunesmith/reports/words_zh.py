@@ -25,6 +25,7 @@ CHINESE: Final[Mapping[str, str]] = {
     # Numbers with nouns
     "many.images": "{n} 张图片",
     "many.texts": "{n} 条文本",
+    "many.pairs": "{n} 个文本对",
     "many.epochs": "{n} 轮",
     "many.classes": "{n} 个类别",
     "many.runs": "{n} 次运行",
@@ -46,6 +47,8 @@ CHINESE: Final[Mapping[str, str]] = {
     "baseline.majority class": "最大类别",
     "baseline.random twin": "随机权重（冻结）",
     "baseline.TF-IDF": "TF-IDF 与逻辑回归",
+    "baseline.first text alone": "仅第一侧文本的 TF-IDF",
+    "baseline.second text alone": "仅第二侧文本的 TF-IDF",
     "baseline.colour histogram": "颜色与边缘",
     "baseline.fine-tuned network": "微调后的网络",
     "baseline.from scratch": "从头训练",

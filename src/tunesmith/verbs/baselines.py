@@ -26,6 +26,7 @@ from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.verbs.loading import load_network
 from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Reporter
+from tunesmith.verbs.sides import answers_alone
 from tunesmith.verbs.started import Started
 from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, twin_of, unaudited
 from tunesmith.verdicts.keeping import PROBE
@@ -85,6 +86,8 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
             said.append(f"no {simple[0]} baseline: {simple[1]}")
         else:
             answers[simple[0]] = {"test": simple[1]}
+        alone = processes.from_main(lambda: _alone(started, say)) if data.pairs else {}
+        answers |= {f"{side} text alone": {"test": own} for side, own in alone.items()}
     head = _probe(started, targets, answers, say)
     twin: Twin | str | None = None
     if started.asked["baselines"] != "none":
@@ -177,6 +180,13 @@ def _simple(started: Started, targets: NDArray[Any], say: Reporter) -> tuple[str
             return "colour histogram", by_looks(known_looks, targets[rows], asked, K)
     except ValueError as reason:
         return ("TF-IDF" if started.task.takes == "text" else "colour histogram"), f"{reason}."
+
+
+def _alone(started: Started, say: Reporter) -> dict[str, list[Any]]:
+    """The words of one text of each pair, as `_simple` takes those of both."""
+    seed = started.asked["seed"]
+    with say.work("baseline: TF-IDF of one text of each pair alone", 0):
+        return answers_alone(started.data, started.task, started.labels, KNOWN, seed=seed)
 
 
 def _other(started: Started, model: str, targets: NDArray[Any], say: Reporter) -> list[Any]:

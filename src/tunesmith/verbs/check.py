@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.verbs.environment import prepare
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from tunesmith.health.examine import Features
     from tunesmith.health.finding import Health
     from tunesmith.health.seen import Seen
+    from tunesmith.health.sides import Alone
     from tunesmith.networks.network import Network
     from tunesmith.store import Store
     from tunesmith.tasks.task import Task
     from tunesmith.verbs.reporting import Reporter
+
+ASKED_ALONE: Final = 5_000  # pairs of which one text alone is learned from
 
 
 def check(
@@ -52,7 +55,7 @@ def check(
     data: folder, table, zip, npz, hf://NAME; in Python also frames, lists, data sets.
     model: whose features are used: SOURCE/NAME[?ARGS][@WEIGHTS], a .safetensors file, a run's folder.
     task: what is to be learned; found from the data when not named.
-    item: the column with texts or with paths of images.
+    item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).
@@ -95,8 +98,12 @@ def check(
     seen, found = see_data(asked_anyway, store, known, say, left_out=False)
     try:
         features = None if model is None else _features(asked, seen, found, store, known, say)
+        alone = _alone(seen, found, say, seed) if seen.data.pairs else ()
         with say.work("comparing examples", ROUNDS if features is not None else 0) as done:
-            health = examine(seen, features=features, skip_bad=skip_bad, seed=seed, progress=done).health
+            examined = examine(
+                seen, features=features, alone=alone, skip_bad=skip_bad, seed=seed, progress=done
+            )
+        health = examined.health
         if path is not None:
             _write_page(path, health, seen, lang)
     finally:
@@ -109,7 +116,6 @@ def _features(
 ) -> Features:
     import numpy as np
 
-    from tunesmith.data.data import SPLITS
     from tunesmith.errors import BadData
     from tunesmith.health.examine import Features
     from tunesmith.training.devices import accelerator_for
@@ -121,10 +127,7 @@ def _features(
     few = len(np.unique(roll.codes[roll.usable[roll.splits[roll.usable] == 0]])) < 2
     if task.answers == "classes" and few:
         raise BadData("what can be read of the training split has not two classes; mend the data first.")
-    good = {
-        split: seen.data.splits[split].select(roll.rows[roll.usable[roll.splits[roll.usable] == i]])
-        for i, split in enumerate(SPLITS)
-    }
+    good = _good(seen)
     _, _, network = wanted_network(asked, task, replace(seen.data, splits=good), say)
     network.module.to(accelerator_for(asked["device"], "fp32").device)
     filled = {split: rows for split, rows in good.items() if len(rows)}
@@ -142,6 +145,25 @@ def _features(
         getattr(network.preprocess, "max_length", None),
         _learned_from(asked["model"], seen.data.fingerprint),
     )
+
+
+def _good(seen: Seen) -> dict[str, Any]:
+    """The splits without the examples that cannot be used."""
+    from tunesmith.data.data import SPLITS
+
+    roll = seen.roll
+    return {
+        split: seen.data.splits[split].select(roll.rows[roll.usable[roll.splits[roll.usable] == i]])
+        for i, split in enumerate(SPLITS)
+    }
+
+
+def _alone(seen: Seen, task: Task, say: Reporter, seed: int) -> tuple[Alone, ...]:
+    """How far one text of each pair tells the answer, from a few thousand of them."""
+    from tunesmith.verbs.sides import told_alone
+
+    with say.work("asking one text of each pair alone", 0):
+        return told_alone(replace(seen.data, splits=_good(seen)), task, ASKED_ALONE, seed=seed)
 
 
 def _learned_from(model: str | Network, fingerprint: str) -> bool:
