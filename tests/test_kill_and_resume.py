@@ -33,6 +33,7 @@ CASES: list[Case] = [
     (s, kind, replay) for kind in ("photos", "reviews") for replay in (True, False) for s in STRATEGIES
 ] + [("contrastive", "reviews", True), ("contrastive", "reviews", False)]
 OF_NUMBERS: list[Case] = [("lp_ft", "prices", True), ("auto", "prices", False)]
+OF_PAIRS: list[Case] = [("lp_ft", "pairs", True), ("full", "pairs", False)]
 DRAWN = [CASES[i] for i in (0, 8, 16, 24, 4, 19, 3, 11, 13)]  # of the 30: strategies, both kinds, both ways
 MOMENTS = {"step": 14, "fsync": 40, "rename": 8, "predict": 5, "phase": 1}  # and how often each comes about
 ALL = 200
@@ -48,8 +49,22 @@ def prices(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def pairs(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reviews two by two, and whether both are of one kind."""
+    path = tmp_path_factory.mktemp("data") / "pairs.csv"
+    rows = [line.rpartition(",") for line in reviews.read_text().splitlines()[1:]]
+    drawn = random.Random(0)
+    lines = ["premise,hypothesis,label"]
+    for first, _, label in rows:
+        second, _, other = drawn.choice(rows)
+        lines.append(f"{first},{second},{label == other}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
 def options(
-    photos: Path, reviews: Path, prices: Path, tiny_text: Callable[[str], Path]
+    photos: Path, reviews: Path, prices: Path, pairs: Path, tiny_text: Callable[[str], Path]
 ) -> Callable[..., dict[str, Any]]:
     """A fit of about a second: a small network, 34 pictures or 42 texts, 3 epochs."""
     bert = tiny_text("bert")
@@ -66,7 +81,7 @@ def options(
             if strategy == "gradual":
                 own["augment"] = "standard"
         else:
-            own |= {"data": str(reviews), "model": f"hf/{bert}"}
+            own |= {"data": str(pairs if kind == "pairs" else reviews), "model": f"hf/{bert}"}
         return {
             "strategy": strategy,
             "epochs": 3,
@@ -155,6 +170,19 @@ def test_a_killed_run_resumes_to_the_same_bits(
 
 @pytest.mark.parametrize("case", OF_NUMBERS)
 def test_a_killed_run_of_numbers_resumes_to_the_same_bits(
+    case: Case,
+    seed: int,
+    ask: Ask,
+    unharmed: Callable[[Case], str],
+    options: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    killed_and_resumed(ask, options(case, tmp_path / "run"), random.Random(f"{seed} {case}"))
+    assert outcome(tmp_path / "run") == unharmed(case)
+
+
+@pytest.mark.parametrize("case", OF_PAIRS)
+def test_a_killed_run_of_pairs_resumes_to_the_same_bits(
     case: Case,
     seed: int,
     ask: Ask,

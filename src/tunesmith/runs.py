@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tunesmith import markup
 from tunesmith.data.images import unreadable
 from tunesmith.data.numbers import numbers_in
+from tunesmith.data.pairs import apart
 from tunesmith.data.read import read_items
 from tunesmith.data.rows import counted
 from tunesmith.data.stored import OTHER
@@ -239,21 +240,25 @@ class Run:
     ) -> list[dict[str, Any]]:
         """Answers for new items, a row each; options as `tunesmith.predict` explains them.
 
+        A row says which item it is of; of a pair both texts.
+
         left_out: where a finding goes for every item that cannot be read; None stops at the first.
         """
         _, task, labels = self.model
         asked = {"item": item, "columns": columns, "split": split}
-        dataset = self._read(items, left_out, takes=task.takes, answers=task.answers, others=True, **asked)
+        pairs = _are_pairs(task, labels)
+        form = {"takes": task.takes, "answers": task.answers, "pairs": pairs}
+        dataset = self._read(items, left_out, **form, others=True, **asked)
         if left_out is not None and task.takes == "image":
             dataset = _readable(dataset, left_out)
-        names = dataset["item"] if task.takes == "text" else dataset["id"]
+        names = _names(dataset, task, pairs=pairs)
         try:
             answers = self._answers(dataset.select_columns(["id", "item"]), batch, device)
         except BadData as error:
             cure = "mend or remove it, or pass --skip-bad (skip_bad=True) to leave it out"
             raise BadData(f"{str(error).rstrip('.')}; {cure}.") from error
         rows = task.table(answers, labels, full=probabilities and task.answers == "classes")
-        found = [{"item": name, **row} for name, row in zip(names, rows, strict=True)]
+        found = [name | row for name, row in zip(names, rows, strict=True)]
         for column in (name for name in dataset.column_names if name.startswith(OTHER)):
             name = column.removeprefix(OTHER)
             name += " given" if found and name in found[0] else ""
@@ -278,7 +283,8 @@ class Run:
         """
         _, task, labels = self.model
         asked = {"item": item, "target": target, "columns": columns, "split": split}
-        dataset = self._read(data, takes=task.takes, answers=task.answers, **asked)
+        form = {"takes": task.takes, "answers": task.answers, "pairs": _are_pairs(task, labels)}
+        dataset = self._read(data, **form, **asked)
         for where, label in zip(dataset["id"], dataset["label"], strict=True):
             if label is None:
                 what = "label" if task.answers == "classes" else f"number for {' and '.join(labels.names)}"
@@ -327,6 +333,18 @@ class Run:
         network, task, labels = self.model
         network.module.to(device_for(device))
         return predict(network, task, dataset, labels, batch=batch)
+
+
+def _are_pairs(task: Task, labels: Labels) -> bool:
+    """Whether an item is a pair of texts with an answer for both; tasks of parts read theirs themselves."""
+    return task.answers != "parts" and task.want(labels).pairs
+
+
+def _names(dataset: Any, task: Task, *, pairs: bool) -> list[dict[str, Any]]:
+    """What a row of answers begins with: the text, both texts, or the path of the image."""
+    if pairs:
+        return [dict(zip(("first", "second"), apart(item), strict=True)) for item in dataset["item"][:]]
+    return [{"item": name} for name in dataset["item" if task.takes == "text" else "id"][:]]
 
 
 def _readable(dataset: Any, left_out: list[Finding]) -> Any:

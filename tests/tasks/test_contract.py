@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.data.pairs import together
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
 from tunesmith.testing import TaskContract, picture
@@ -18,6 +19,10 @@ PAIRS = tuple(json.dumps([0.001 * i**2, 1e6 - i]) for i in range(12))
 
 def texts(written: tuple[str, ...]) -> list[tuple[Any, str]]:
     return [("word " * (1 + i % 3) + f"number {i}", label) for i, label in enumerate(written)]
+
+
+def twos(written: tuple[str, ...]) -> list[tuple[Any, str]]:
+    return [(together(text, f"and {i}"), label) for i, (text, label) in enumerate(texts(written))]
 
 
 def pictures(written: tuple[str, ...]) -> list[tuple[Any, str]]:
@@ -72,6 +77,23 @@ class TestTextRegression(OfName):
         return ("dose", "cost")
 
 
+class TestTextPairClassification(OfName):
+    name = "text-pair-classification"
+
+    @pytest.fixture
+    def examples(self) -> list[tuple[Any, str]]:
+        return twos(CLASSES)
+
+
+class TestTextPairRegression(OfName):
+    name = "text-pair-regression"
+
+    @pytest.fixture
+    def examples(self) -> list[tuple[Any, str]]:
+        return twos(PRICES)
+
+
 def test_every_task_is_a_member() -> None:
     members = [TestImageClassification, TestTextClassification, TestImageRegression, TestTextRegression]
+    members += [TestTextPairClassification, TestTextPairRegression]
     assert sorted(member.name for member in members) == sorted(TASKS.names())

@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
 from sklearn import metrics
 
 from tunesmith.data.data import Data
@@ -49,6 +49,7 @@ def test_one_column_scores_as_scikit_learn_and_scipy_do(drawn: tuple[np.ndarray,
         "rmse": metrics.root_mean_squared_error(true, said),
         "mae": metrics.mean_absolute_error(true, said),
         "r2": metrics.r2_score(true, said),
+        "pearson": pearsonr(true, said).statistic,
         "spearman": spearmanr(true, said).statistic,
         "squared_loss": metrics.mean_squared_error(target, answer),
     }
@@ -62,6 +63,7 @@ def test_several_columns_have_their_own_scores_and_a_mean(drawn: tuple[np.ndarra
     true, said = in_unit(target, TWO), in_unit(answer, TWO)
     for k, name in enumerate(TWO.names):
         assert found[f"rmse/{name}"] == pytest.approx(metrics.root_mean_squared_error(true[:, k], said[:, k]))
+        assert found[f"pearson/{name}"] == pytest.approx(pearsonr(true[:, k], said[:, k]).statistic)
         assert found[f"spearman/{name}"] == pytest.approx(spearmanr(true[:, k], said[:, k]).statistic)
     assert found["r2"] == pytest.approx(metrics.r2_score(true, said))
     assert found["standardised_rmse"] == pytest.approx(
@@ -77,6 +79,7 @@ def test_equal_true_numbers_have_no_correlation_and_no_explained_share() -> None
     assert scored(same, np.arange(5.0)[:, None], ONE)["r2"] == 0
     assert scored(same, same, ONE)["r2"] == 1
     assert scored(same, np.arange(5.0)[:, None], ONE)["spearman"] == 0
+    assert scored(np.arange(5.0)[:, None], same, ONE)["pearson"] == 0
     assert all(math.isfinite(value) for value in scored(same, same + 1, ONE).values())
 
 

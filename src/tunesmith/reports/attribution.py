@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tunesmith.data.pairs import SEPARATOR
 from tunesmith.networks.preprocess import TextPreprocess
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 STEPS = 16  # between a text that says nothing and the text
 TOKENS = 1024  # of a text, all steps counted, that go through the network at once: it bounds memory
 TAIL = 200  # signs of what lies behind the window that are kept
-PLACES = "offset_mapping"
 
 
 def spoken(
@@ -155,13 +155,15 @@ def pieces_of(preprocess: TextPreprocess, text: str, weights: list[float]) -> li
         mask = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
         kept = [(tokenizer.decode([i]), w) for i, w, off in zip(ids, weights, mask, strict=True) if not off]
         return [(f" {piece}" if n else piece, weight) for n, (piece, weight) in enumerate(kept)]
-    places = tokenizer(text, truncation=True, max_length=preprocess.max_length, return_offsets_mapping=True)[
-        PLACES
-    ]
     pieces: list[tuple[int, float]] = []  # where a piece ends, and its weight
-    for (_, end), weight in zip(places, weights, strict=True):
-        if end == 0:  # special tokens stand nowhere
+    second = text.find(SEPARATOR) + 1  # where the other text of a pair begins
+    for (part, _, end), weight in zip(preprocess.places([text])[0].tolist(), weights, strict=True):
+        if part < 0 or end == 0:  # special tokens stand nowhere
             continue
+        if part == 1:
+            end += second
+            if pieces[-1][0] < second:  # the rest of the first text, that was cut off, and the separator
+                pieces += [(second - 1, 0.0), (second, 0.0)]
         if pieces and end <= pieces[-1][0]:
             pieces[-1] = (pieces[-1][0], pieces[-1][1] + weight)
         else:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 
+from tunesmith.data.pairs import SEPARATOR, apart
 from tunesmith.registry import require
 from tunesmith.reports.colours import css
 from tunesmith.reports.drawings.canvas import one_line
@@ -101,7 +102,9 @@ def picture(jpeg: bytes) -> str:
 
 
 def excerpt(text: str, longest: int = 300) -> str:
-    """The beginning of a text, cut between words where it has any."""
+    """The beginning of a text, cut between words where it has any; of a pair that of both, a line each."""
+    if SEPARATOR in text:
+        return "\n".join(excerpt(own, longest // 2) for own in apart(text))
     text = " ".join(text.split())
     if len(text) <= longest:
         return text
@@ -115,6 +118,7 @@ def around(tokens: Sequence[tuple[str, float]], most: int = 160) -> tuple[tuple[
 
     A piece of more than 200 signs is cut: a tokenizer may take a megabyte without spaces for one word.
     """
+    tokens = [(piece.replace(SEPARATOR, "\n"), weight) for piece, weight in tokens]
     tokens = [(piece if len(piece) <= PIECE else piece[:PIECE] + "…", weight) for piece, weight in tokens]
     if len(tokens) <= most:
         return tuple(tokens)

@@ -11,7 +11,9 @@ TASKS: Final = Registry(
     {
         "image-classification": "tunesmith.tasks.image_classification:ImageClassification",
         "text-classification": "tunesmith.tasks.text_classification:TextClassification",
+        "text-pair-classification": "tunesmith.tasks.text_pair_classification:TextPairClassification",
         "image-regression": "tunesmith.tasks.image_regression:ImageRegression",
         "text-regression": "tunesmith.tasks.text_regression:TextRegression",
+        "text-pair-regression": "tunesmith.tasks.text_pair_regression:TextPairRegression",
     },
 )

@@ -28,7 +28,7 @@ SMALLEST = 1e-12  # probabilities are not below it, so that a surprise stays fin
 
 @dataclass(frozen=True)
 class Classification(Uncut):
-    """A classification task; its two members name what they take and what they check.
+    """A classification task; its members name what they take and what they check.
 
     label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2015,
         arXiv:1512.00567).
@@ -43,13 +43,14 @@ class Classification(Uncut):
     metric: str = "accuracy"
     best: str = "max"
     unit: str = "example"
+    pairs: bool = False
     solver: str | None = "lbfgs"
     valid_loss: str = "log_loss"
     label_smoothing: float = 0.0
 
     def read(self, source: Any, **options: Any) -> Data:
         """Labelled examples in three splits; options as `tunesmith.data.read.read` takes them."""
-        return read(source, takes=self.takes, answers=self.answers, **options)
+        return read(source, takes=self.takes, answers=self.answers, pairs=self.pairs, **options)
 
     def check(self, data: Data) -> list[Finding]:
         """Examples that cannot be learned from."""
@@ -70,7 +71,8 @@ class Classification(Uncut):
 
     def want(self, labels: Labels, **options: Any) -> Want:
         """One output per class."""
-        return Want(kind=self.kind, outputs=len(labels.names), labels=labels.names, **options)
+        names = labels.names
+        return Want(kind=self.kind, outputs=len(names), labels=names, pairs=self.pairs, **options)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, class indices int64 [B] where there are labels, weights [B] where there are any."""

@@ -30,7 +30,7 @@ COVERED: Final = 0.9  # of the true numbers, by the intervals around answers
 
 @dataclass(frozen=True)
 class Regression(Uncut):
-    """A regression task; its two members name what they take and what they check.
+    """A regression task; its members name what they take and what they check.
 
     The network gives each column in spreads of the training split from its mean, so that columns of any unit
     weigh alike and rates need not know the unit.
@@ -45,12 +45,13 @@ class Regression(Uncut):
     metric: str = "rmse"
     best: str = "min"
     unit: str = "example"
+    pairs: bool = False
     solver: str | None = "ridge"
     valid_loss: str = "squared_loss"
 
     def read(self, source: Any, **options: Any) -> Data:
         """Examples with numbers in three splits; options as `tunesmith.data.read.read` takes them."""
-        return read(source, takes=self.takes, answers=self.answers, **options)
+        return read(source, takes=self.takes, answers=self.answers, pairs=self.pairs, **options)
 
     def check(self, data: Data) -> list[Finding]:
         """Examples that cannot be learned from."""
@@ -92,7 +93,8 @@ class Regression(Uncut):
 
     def want(self, labels: Labels, **options: Any) -> Want:
         """One output per column."""
-        return Want(kind=self.kind, outputs=len(labels.names), labels=labels.names, **options)
+        names = labels.names
+        return Want(kind=self.kind, outputs=len(names), labels=names, pairs=self.pairs, **options)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, standardised numbers float32 [B, K] where there are any, weights [B] likewise."""
@@ -119,11 +121,11 @@ class Regression(Uncut):
         return {"target": np.stack(list(targets)), "answer": np.stack(list(predictions))}
 
     def score(self, outcomes: Outcomes, labels: Labels, *, only: str | None = None) -> dict[str, float]:
-        """rmse, mae, r2 and spearman in the person's unit, and squared_loss, which training lowers.
+        """rmse, mae, r2, pearson and spearman in the person's unit, and squared_loss, which training lowers.
 
         Of several columns each has its own ("rmse/price"), and there are standardised_rmse, the mean of their
-        RMSE in spreads of the training split, and the means of r2 and spearman. As scikit-learn and SciPy
-        define them, but that Spearman's correlation with equal numbers, which is none, is 0.
+        RMSE in spreads of the training split, and the means of r2, pearson and spearman. As scikit-learn and
+        SciPy define them, but that a correlation with equal numbers, which is none, is 0.
         """
         spreads = np.asarray(labels.spreads)
         target = outcomes["target"] * spreads + labels.means
@@ -138,7 +140,7 @@ class Regression(Uncut):
         if len(labels.names) == 1:
             return {name: float(values[0]) for name, values in of_each.items()} | lost
         scores: dict[str, float] = {
-            name: float(of_each[name].mean()) for name in ("r2", "spearman") if name in of_each
+            name: float(of_each[name].mean()) for name in ("r2", "pearson", "spearman") if name in of_each
         }
         if "rmse" in of_each:
             scores = {"standardised_rmse": float((of_each["rmse"] / spreads).mean())} | scores
@@ -197,17 +199,22 @@ def _r2(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
     return 1 - left / float(((target - target.mean()) ** 2).sum())
 
 
+def _pearson(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
+    if np.ptp(target) == 0 or np.ptp(answer) == 0:
+        return 0.0
+    return float(np.corrcoef(target, answer)[0, 1])
+
+
 def _spearman(target: NDArray[np.float64], answer: NDArray[np.float64]) -> float:
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 
-    if np.ptp(target) == 0 or np.ptp(answer) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(target), rankdata(answer))[0, 1])
+    return _pearson(rankdata(target), rankdata(answer))
 
 
 METRICS: Final[Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64]], float]]] = {
     "rmse": _rmse,
     "mae": _mae,
     "r2": _r2,
+    "pearson": _pearson,
     "spearman": _spearman,
 }

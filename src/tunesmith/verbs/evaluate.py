@@ -27,7 +27,7 @@ def evaluate(
 
     run: the folder of the run; runs/latest is the newest one.
     data: labelled data in any form that fit takes; all of it is scored.
-    item: the column with texts or with paths of images.
+    item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.

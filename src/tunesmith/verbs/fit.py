@@ -118,7 +118,7 @@ def fit(
     beside: other networks, comma separated, whose linear probes are scored too: was a better one at hand?
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
-    item: the column with texts or with paths of images.
+    item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).

@@ -130,7 +130,7 @@ def plan(
     optimizer: adamw, adam or sgd.
     family: whose default rates hold where no network is named: cnn, convnext, vit or text.
     task: what is to be learned; found from the data when not named.
-    item: the column with texts or with paths of images.
+    item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).

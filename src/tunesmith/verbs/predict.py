@@ -32,7 +32,7 @@ def predict(
 
     run: the folder of the run; runs/latest is the newest one.
     items: files, folders, texts or a table; in Python also lists and frames.
-    item: the column of a table with texts or with paths of images.
+    item: the column of a table with texts or with paths of images; of pairs of texts both.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
     probabilities: a column for every class.

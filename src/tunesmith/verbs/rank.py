@@ -59,7 +59,7 @@ def rank(
     examples: at most so many of the training split are looked at, each class with its share.
     finals: a short real run of up to three that may be the best decides between them, on validation.
     time_limit: end after 90s, 10m, 1h30m, with the candidates that were seen until then.
-    item: the column with texts or with paths of images.
+    item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.
     group: the column whose values stay together in one split (patient, author).

@@ -29,6 +29,8 @@ BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in 
     "outlying_numbers",
     "byte_equal_across",
     "near_duplicates_across",
+    "turned_across",
+    "side_across",
     "labels_alike",
     "prior_shift",
 )
@@ -88,7 +90,8 @@ def see_data(
         data = task.read(asked["data"], **options)
     else:
         data = read(asked["data"], **options)
-        task = TASKS.load(data.task or f"{data.takes}-{LEARNS[data.answers]}")()
+        kind = f"{data.takes}-pair" if data.pairs else data.takes
+        task = TASKS.load(data.task or f"{kind}-{LEARNS[data.answers]}")()
     for line in data.understood:
         say.say(line)
     if left_out and data.left_out:
@@ -179,4 +182,7 @@ def say_truncation(network: Network, examples: Mapping[str, Examples], say: Repo
         if long:
             cut.append(f"{long:,} of {len(own):,} {split}")
     if cut:
-        say.warn(f"{', '.join(cut)} texts are longer than {window} tokens, and are cut there")
+        what = "texts are longer than {} tokens, and are cut there"
+        if network.preprocess.pairs:  # type: ignore[attr-defined]
+            what = "pairs are longer than {} tokens together, and lose the end of the longer text"
+        say.warn(f"{', '.join(cut)} {what.format(window)}")
