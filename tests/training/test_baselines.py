@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tunesmith.training.baselines import LOOKS, by_looks, looks, tf_idf, unspaced
+from tunesmith.data.scripts import unspaced
+from tunesmith.training.baselines import LOOKS, by_looks, looks, tf_idf
 
 GOOD, BAD = ["lovely and warm", "great fun", "a warm hug"], ["dull and cold", "awful noise", "a cold wait"]
 

@@ -75,7 +75,7 @@ def choose(table: Table, asked: Asked) -> Columns:
     head = table.head()
     if not head:
         raise BadData(f"{table.name} holds no rows; bring some examples.")
-    split = asked.split or _split_column(table)
+    split = asked.split or split_column(table)
     taken = {split, asked.group, asked.weight, *items, *named}
     free = [name for name in table.columns if name not in taken and not _numbers_rows(name, head, table)]
     targets = named or _target(free, head, table, asked)
@@ -199,7 +199,7 @@ def _item(free: list[str], head: list[Values], table: Table, asked: Asked) -> st
     return path or (free[0] if len(free) == 1 else None)
 
 
-def _split_column(table: Table) -> str | None:
+def split_column(table: Table) -> str | None:
     """A column called "split", if every value in it is the name of a split."""
     if "split" not in table.columns:
         return None

@@ -24,21 +24,24 @@ from tunesmith.data.items import found_in
 from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
 from tunesmith.data.tables import Table, open_table
+from tunesmith.data.tagged import column_files, found_in_columns, found_in_spans
 from tunesmith.errors import BadData
 
 
 def found_in_folder(folder: Path, asked: Asked, *, name: str = "") -> Found:
     """The examples of a folder, whichever layout it has.
 
-    In this order: tables named after splits; one table, with images beside it or not; split
-    folders of class folders; class folders; when predicting, also loose files. A single folder
-    within a folder is entered.
+    In this order: files of words and tags; tables named after splits; one table, with images beside it
+    or not; split folders of class folders; class folders; when predicting, also loose files. A single
+    folder within a folder is entered.
 
     Raises BadData if the layout is none of these, saying what lies there; and what is wrong with the
     table, unless there are folders of two classes beside it.
     """
     name = name or folder.resolve().name
     folder = _entered(folder)
+    if tagged := column_files(folder, asked):
+        return found_in_columns(tagged, asked, name=name)
     by_split = _tables_by_split(folder)
     if by_split:
         return _joined_tables(by_split, asked, name)
@@ -85,7 +88,7 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
     others = parts[0].others if all(part.others == parts[0].others for part in parts) else ()
     answers, targets = next(((p.answers, p.targets) for p in parts if p.targets), (parts[0].answers, ()))
     pairs = all(part.pairs for part in parts)
-    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets, pairs=pairs)
+    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets, parts[0].task, pairs)
 
 
 def holds_tabs(path: Path) -> bool:
@@ -127,6 +130,9 @@ def _tables_by_split(folder: Path) -> dict[str, list[Path]]:
 
 def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> Found:
     """One table per split; the first one says which columns are used."""
+    tables = [(s, open_table(p, columns=asked.columns)) for s, own in by_split.items() for p in own]
+    if tagged := found_in_spans(tables, asked, name=name):
+        return tagged
     parts, files, left_out = [], [], []
     columns: Columns | None = None
     for split in ("train", "valid", "test"):

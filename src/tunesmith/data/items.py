@@ -16,6 +16,7 @@ from tunesmith.data.numbers import number_of, written
 from tunesmith.data.pairs import together
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
+from tunesmith.data.tagged import found_in_spans
 from tunesmith.errors import BadData
 
 LONGEST_TEXT: Final = 64_000_000  # bytes of a text in a file of its own
@@ -29,6 +30,9 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
 
     Raises BadData if the columns cannot be found out.
     """
+    tagged = found_in_spans([(split, table)], asked, name=name)
+    if tagged is not None:
+        return tagged
     table, asked = by_name(table, asked)
     columns = choose(table, asked)
     used = ", ".join(columns.used())

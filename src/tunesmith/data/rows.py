@@ -34,7 +34,7 @@ class Row(NamedTuple):
     split: "train", "valid", "test", or None where the source does not say.
     fault: why the row cannot be used, in a whole sentence; None where it can.
     others: the cells of `Found.others`.
-    lacks: what a fault leaves the row without: "item" or "number".
+    lacks: what a fault leaves the row without: "item", "number" or "tags".
     """
 
     id: str

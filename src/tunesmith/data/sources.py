@@ -19,6 +19,7 @@ from tunesmith.data.pairs import together
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, Found, Row, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
 from tunesmith.data.tables import open_table
+from tunesmith.data.tagged import found_in_columns, is_columns
 from tunesmith.errors import BadData, NoData
 from tunesmith.registry import did_you_mean
 
@@ -77,6 +78,8 @@ def found_at(path: Path, asked: Asked, *, name: str = "", within: int = 0) -> Fo
         return found_at(extracted(path), asked, name=name or path.stem, within=within + 1)
     if ending == ".npz":
         return found_in_npz(path, asked, name=name)
+    if asked.answers in (None, "parts") and asked.takes != "image" and is_columns(path):
+        return found_in_columns({None: [path]}, asked, name=name or path.stem)
     if ending in TABLE_ENDINGS or (ending == ".txt" and (asked.labelled or holds_tabs(path))):
         stem = path.resolve().parent.name if split_of(path.stem) else path.stem
         return found_in(open_table(path, columns=asked.columns), asked, name=name or stem)

@@ -26,6 +26,7 @@ ROWS_AT_A_TIME: Final = 1_000
 BYTES_AT_A_TIME: Final = 64 * 2**20
 LONGEST_ITEM: Final = 2**30  # bytes or characters; a column of Arrow's strings ends at 2 GiB
 NOWHERE: Final = -1
+LACKING: Final = {"item": "absent", "number": "no_number", "tags": "bad_tags"}  # kinds of finding
 OTHER: Final = "other "  # before the name of a column that is kept beside the examples
 
 
@@ -160,7 +161,7 @@ class _Faults:
     def size_of(self, row: Row, takes: str) -> int | None:
         """The bytes of the image file; None for what is not a file, NOWHERE if the item cannot be had."""
         if row.fault is not None:
-            return self._fault(row, row.fault, kind="absent" if row.lacks == "item" else "no_number")
+            return self._fault(row, row.fault, kind=LACKING[row.lacks])
         if len(row.item) > LONGEST_ITEM:
             return self._fault(row, f"{row.where} has {len(row.item):,} bytes, more than {LONGEST_ITEM:,}.")
         if row.label is None and self.labelled:

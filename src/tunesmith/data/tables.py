@@ -143,7 +143,7 @@ def _one_record_a_line(path: Path, name: str) -> bool:
 
 
 def _tabbed(path: Path, name: str) -> Generator[tuple[int, list[str]], None, None]:
-    for number, line in enumerate(_lines(path, name, ends="\n"), start=1):
+    for number, line in enumerate(lines_in(path, name, ends="\n"), start=1):
         if line.strip():
             yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
 
@@ -162,7 +162,7 @@ def _quoted(path: Path, name: str, delimiter: str) -> Generator[tuple[int, list[
 
     def lines() -> Iterator[str]:
         nonlocal held
-        for line in _lines(path, name):
+        for line in lines_in(path, name):
             held += len(line)
             if held > LONGEST:
                 raise _too_long(f"{name}:{start}")
@@ -191,12 +191,12 @@ def _too_long(where: str) -> BadData:
 
 def _delimiter(path: Path, name: str) -> str:
     """A comma, unless the header has none but has semicolons or tabs."""
-    with closing(_lines(path, name)) as lines:
+    with closing(lines_in(path, name)) as lines:
         header = next((line for line in lines if line.strip()), "")
     return next((sign for sign in ",;\t" if sign in header), ",")
 
 
-def _lines(path: Path, name: str, ends: str = "") -> Generator[str, None, None]:
+def lines_in(path: Path, name: str, ends: str = "") -> Generator[str, None, None]:
     """Lines of text, ends kept. Raises BadData at bytes that are not text, with their line.
 
     ends: what ends a line; "" is any of the usual ends.
@@ -240,7 +240,7 @@ def _undecodable(path: Path) -> int:
 
 def _jsonl(path: Path, name: str) -> Table:
     def objects() -> Generator[tuple[str, dict[str, Any]], None, None]:
-        for number, line in enumerate(_lines(path, name), start=1):
+        for number, line in enumerate(lines_in(path, name), start=1):
             if not line.strip():
                 continue
             try:

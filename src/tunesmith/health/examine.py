@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tunesmith.data.data import SPLITS
+from tunesmith.data.tagged import TASK
 from tunesmith.health import shingles, twins
 from tunesmith.health.classes import about_classes
 from tunesmith.health.finding import Finding, Health, Item, Level
@@ -20,6 +21,7 @@ from tunesmith.health.seen import Seen
 from tunesmith.health.shapes import about_images, about_texts, about_tokens
 from tunesmith.health.sides import Alone, about_pairs, both_alike
 from tunesmith.health.suspects import FOLDS, doubts
+from tunesmith.health.tags import about_tags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,6 +90,8 @@ def examine(
     answers: list[Finding] = []
     if kind == "numbers":
         answers = about_numbers(roll, seen.data.targets)
+    elif seen.data.task == TASK:
+        answers = about_tags(roll)
     elif kind == "classes":
         answers = about_classes(roll)
     found = [*unusable, *repeats(roll, same), *near, *answers, *odd]
@@ -162,7 +166,7 @@ def _absent(seen: Seen, skip_bad: bool) -> list[Finding]:
     """What the data name and `read` could not have; it never became an example."""
     level: Level = "warning" if skip_bad else "error"
     found = []
-    for kind in ("absent", "no_number"):
+    for kind in ("absent", "no_number", "bad_tags"):
         lost = [(Item(f.where, note=f.message),) for f in seen.data.left_out if f.kind == kind]
         values = {"takes": seen.roll.takes, "groups": len(lost), "count": len(lost)}
         found += [Finding(kind, level, values, tuple(lost[:SHOWN]), len(lost))] if lost else []

@@ -26,6 +26,7 @@ class Roll:
         each example, as a place in `names`.
     splits, rows: int64 [N], the split (0 train, 1 valid, 2 test) and the place in it.
     bad: why some of them cannot be used, by their place here; they take part in nothing else.
+    told: whether names say something to a person: the labels of answers that have parts are JSON.
     """
 
     takes: str
@@ -35,6 +36,7 @@ class Roll:
     splits: NDArray[np.int64]
     rows: NDArray[np.int64]
     bad: Mapping[int, str] = field(default_factory=dict)
+    told: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,7 +56,8 @@ class Roll:
     def item(self, place: int, note: str = "") -> Item:
         """One example, as a finding names it."""
         split, row = SPLITS[int(self.splits[place])], int(self.rows[place])
-        return Item(self.ids[place], split, row, self.names[int(self.codes[place])], note)
+        label = self.names[int(self.codes[place])] if self.told else ""
+        return Item(self.ids[place], split, row, label, note)
 
     def finding(
         self,
@@ -92,6 +95,7 @@ def rolled(data: Data, bad: Mapping[str, Mapping[int, str]] | None = None) -> Ro
             for split, rows in (bad or {}).items()
             for row, why in rows.items()
         },
+        data.answers != "parts",
     )
 
 

@@ -145,6 +145,54 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "每一行都说明了应如何改写；使用 --skip-bad 可将其排除。",
         ),
     },
+    "bad_tags": {
+        "en": Words(
+            "sentences whose tags cannot be used",
+            "Tags or spans that cannot be read: {count:,} sentences.",
+            "Each is named with what is wrong in it; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "标签无法使用的句子",
+            "有 {count:,} 个句子的标签或片段无法读取。",
+            "每一处都说明了原因；使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "stray_inside": {
+        "en": Words(
+            "I- without its B-",
+            "In {groups:,} {grouped}, {count:,} I- tags have nothing of their type before them.",
+            "Each was read as the beginning of a span; write B- if that is meant.",
+        ),
+        "zh": Words(
+            "I- 前缺少 B-",
+            "有 {groups:,} 条文本中共 {count:,} 个 I- 标签之前没有同类型的标签。",
+            "它们都按片段的开头读取；如确实如此，请写成 B-。",
+        ),
+    },
+    "unseen_types": {
+        "en": Words(
+            "types that training lacks",
+            "In validation or test but not in training: {count:,} types of spans ({named}).",
+            "They cannot be learned, and every one of their spans counts as missed.",
+        ),
+        "zh": Words(
+            "训练集中没有的类型",
+            "有 {count:,} 种片段类型只在验证集或测试集中出现（{named}）。",
+            "这些类型无法学习，其每个片段都算作漏标。",
+        ),
+    },
+    "long_sentences": {
+        "en": Words(
+            "very long sentences",
+            "Sentences of over 1,000 words: {count:,}.",
+            "See whether a blank line is missing between sentences; long ones are read in windows.",
+        ),
+        "zh": Words(
+            "过长的句子",
+            "超过 1,000 个词的句子：{count:,} 个。",
+            "请检查句子之间是否缺少空行；长句会分窗口读取。",
+        ),
+    },
     "outlying_numbers": {
         "en": Words(
             "numbers far from all others",

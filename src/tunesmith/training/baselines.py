@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.data.scripts import unspaced
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.store import Store
 from tunesmith.store.keys import shelf_key
@@ -55,18 +56,6 @@ def tf_idf(texts: Sequence[str], targets: Targets, asked: Sequence[str], outputs
     vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=TERMS, **form)
     known = vectorizer.fit_transform(texts)
     return _linear(known, targets, vectorizer.transform(asked), outputs, STRENGTH["words"])
-
-
-def unspaced(texts: Sequence[str], *, most: int = 1000) -> float:
-    """The share of letters of scripts that write no spaces between words, in the first texts.
-
-    >>> unspaced(["plain words"]), unspaced(["机器学习"])
-    (0.0, 1.0)
-    """
-    letters = [ord(sign) for text in texts[:most] for sign in text[:1000] if sign.isalpha()]
-    spans = ((0x0E00, 0x0EFF), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x3FFFF))
-    without = sum(any(low <= letter <= high for low, high in spans) for letter in letters)
-    return without / max(len(letters), 1)
 
 
 def looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -27,6 +27,8 @@ LEARNS = {"classes": "classification", "numbers": "regression"}
 BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in what was understood already
     "byte_equal_two_labels",
     "outlying_numbers",
+    "unseen_types",
+    "long_sentences",
     "byte_equal_across",
     "near_duplicates_across",
     "turned_across",
