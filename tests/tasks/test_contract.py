@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunesmith.data.pairs import together
+from tunesmith.data.tags import Answer
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
 from tunesmith.testing import TaskContract, picture
@@ -93,7 +95,23 @@ class TestTextPairRegression(OfName):
         return twos(PRICES)
 
 
+class TestTokenClassification(OfName):
+    name = "token-classification"
+
+    @pytest.fixture
+    def examples(self) -> list[tuple[Any, str]]:
+        """Nine sentences of four words each."""
+        kinds = (("O", "B-PER", "I-PER", "B-LOC"), ("B-LOC", "O", "O", "B-PER"), ("O", "O", "B-ORG", "O"))
+        found = []
+        for i in range(9):
+            words = ["some", "words", "number", f"{i}"]
+            ends = np.cumsum([len(word) + 1 for word in words]) - 1
+            places = tuple((int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True))
+            found.append((" ".join(words), Answer(places, kinds[i % 3]).written()))
+        return found
+
+
 def test_every_task_is_a_member() -> None:
     members = [TestImageClassification, TestTextClassification, TestImageRegression, TestTextRegression]
-    members += [TestTextPairClassification, TestTextPairRegression]
+    members += [TestTextPairClassification, TestTextPairRegression, TestTokenClassification]
     assert sorted(member.name for member in members) == sorted(TASKS.names())

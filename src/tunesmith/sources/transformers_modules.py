@@ -19,6 +19,11 @@ from tunesmith.sources.images import origin
 from tunesmith.sources.transformers_files import fetched, refuse_infinite
 
 OWN: Final = "own"  # read as the network's own classification class does: CLS, last token, ...
+CLASSES: Final = {  # of transformers, by what is wanted
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+}
 
 
 def text_module(
@@ -54,7 +59,7 @@ def text_module(
         labelled = _labelled(config, want)
         module, info = fetched(
             name,
-            lambda: transformers.AutoModelForSequenceClassification.from_pretrained(
+            lambda: own_class(transformers, want).from_pretrained(
                 folder,
                 config=labelled,
                 dtype=torch.float32,
@@ -95,7 +100,7 @@ def text_module(
     body = {n: t for n, t in module.state_dict().items() if not n.startswith(tuple(head))}
     words = [
         f"{len(body)} pretrained tensors from {name}",
-        f"texts are read by {reading(pooling)}",
+        f"texts are read by {reading(pooling, want.kind)}",
     ]
     if lost:
         words.append(f"{shortened(lost)} missing there: random, and trained")
@@ -105,15 +110,18 @@ def text_module(
 def built(transformers: Any, config: Any, pooling: str, want: Want) -> tuple[nn.Module, list[str]]:
     """A module for texts with random weights, and the paths of its head."""
     if pooling == OWN:
-        module = transformers.AutoModelForSequenceClassification.from_config(
-            _labelled(config, want), dtype=torch.float32
-        )
+        module = own_class(transformers, want).from_config(_labelled(config, want), dtype=torch.float32)
         head = outside_base(module)
         if want.head != "pretrained":
             _start(module, head)
         return module, head
     backbone = transformers.AutoModel.from_config(config, dtype=torch.float32, **_no_pooler(config))
     return Pooled(backbone, pooling, backbone.config.hidden_size, want.outputs), ["head"]
+
+
+def own_class(transformers: Any, want: Want) -> Any:
+    """The class of transformers that answers as is wanted, so that what is trained can be handed back."""
+    return getattr(transformers, CLASSES.get(want.kind, CLASSES["text-classification"]))
 
 
 def outside_base(module: Any) -> list[str]:
@@ -125,8 +133,10 @@ def outside_base(module: Any) -> list[str]:
     ]
 
 
-def reading(pooling: str) -> str:
+def reading(pooling: str, kind: str = "text-classification") -> str:
     """How texts are read, in words."""
+    if kind != "text-classification":
+        return f"the network's own class for {kind}"
     words = {
         "mean": "the mean of their tokens",
         "cls": "their first token",

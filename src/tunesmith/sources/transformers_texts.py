@@ -14,7 +14,7 @@ from tunesmith.networks.network import Network, Want
 from tunesmith.networks.pooled import POOLINGS
 from tunesmith.networks.preprocess import TextPreprocess
 from tunesmith.sources import Name
-from tunesmith.sources.transformers_files import beside, fetched
+from tunesmith.sources.transformers_files import TEXTS, beside, fetched
 from tunesmith.sources.transformers_modules import OWN, reading, text_module
 
 LONGEST: Final = 512  # tokens, unless the person asks for more: memory grows with the square
@@ -77,7 +77,11 @@ def _pooling(name: Name, folder: str, want: Want) -> str:
     unknown = sorted(set(name.args) - {"pooling"})
     if unknown:
         raise BadOption(f"{name}: the only argument of a model for texts is pooling; found {unknown[0]!r}.")
-    pooling = str(name.args.get("pooling") or _sentence_pooling(folder) or OWN)
+    if want.kind != TEXTS and name.args.get("pooling"):
+        raise BadOption(
+            f"{name}: pooling makes one answer of a text, and {want.kind} wants one of each token."
+        )
+    pooling = str(name.args.get("pooling") or _sentence_pooling(folder) or OWN) if want.kind == TEXTS else OWN
     if pooling not in (*POOLINGS, OWN):
         raise BadOption(f"{name}: pooling must be one of {', '.join((*POOLINGS, OWN))}; found {pooling!r}.")
     if pooling != OWN and want.head == "pretrained":
@@ -86,9 +90,10 @@ def _pooling(name: Name, folder: str, want: Want) -> str:
             f"'linear', or its own classification class: hf/{name.model}?pooling=own."
         )
     if pooling == OWN and want.head in ("mlp", "conv"):
+        cure = f"for head {want.head!r} name a pooling: hf/{name.model}?pooling=mean"
         raise BadOption(
-            f"{name} is read by its own classification head, which only head 'linear' renews; for head "
-            f"{want.head!r} name a pooling: hf/{name.model}?pooling=mean."
+            f"{name} is read by its own class for {want.kind}, whose head only head 'linear' renews; "
+            f"{cure if want.kind == TEXTS else 'leave head out'}."
         )
     return pooling
 

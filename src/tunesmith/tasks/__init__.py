@@ -15,5 +15,6 @@ TASKS: Final = Registry(
         "image-regression": "tunesmith.tasks.image_regression:ImageRegression",
         "text-regression": "tunesmith.tasks.text_regression:TextRegression",
         "text-pair-regression": "tunesmith.tasks.text_pair_regression:TextPairRegression",
+        "token-classification": "tunesmith.tasks.token_classification:TokenClassification",
     },
 )

@@ -85,7 +85,8 @@ class Batch:
 
     inputs: uint8 images [B, 3, H, W], or token tensors [B, T] by name, or stored activations.
     targets: [B] or [B, K], what the task compares with; None when there is nothing to compare with.
-    weights: [B], how much each example counts; mean 1 over the training split.
+    weights: [B], how much each example counts; mean 1 over the training split. [B, T] where a task balances
+        tokens.
     pieces: int64 [B, T, 3], where each token lies, of texts that the task cuts into windows: the part (0 the
         text, or a pair's first; 1 its second; -1 no text) and the characters from start to end in it.
     """
@@ -242,6 +243,12 @@ class Task(Protocol):
 
     def joined(self, predictions: Sequence[Any]) -> Any:
         """One prediction of those of an example's windows, in their order."""
+
+    def classes(self, batch: Batch) -> Tensor | None:
+        """The class of every token, int64 [B, T], below 0 where there is none: what a linear head learns.
+
+        None of a task whose head classifies no tokens: it has no linear probe of them.
+        """
 
     def simple(self, train: Any, test: Any, labels: Labels) -> Mapping[str, list[Any]]:
         """By name the answers to a test split by means that need no network, in the network's terms.

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import BadOption
 from tunesmith.networks.preprocess import Preprocess
-from tunesmith.tasks.task import Labels
+from tunesmith.tasks.task import Batch, Labels
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tunesmith.plan import Settings
 
 
@@ -47,6 +49,10 @@ class Uncut:
         """The only prediction."""
         (own,) = predictions
         return own
+
+    def classes(self, batch: Batch) -> Tensor | None:  # noqa: ARG002
+        """None: examples are classified, and not their tokens."""
+        return None
 
     def simple(self, train: Any, test: Any, labels: Labels) -> Mapping[str, list[Any]]:  # noqa: ARG002
         """None."""

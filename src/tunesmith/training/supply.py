@@ -114,6 +114,8 @@ class Supply:
         batch = feed.batch(rows, self.task, self.labels)
         if self.weights is not None:
             weights = torch.as_tensor(self.weights[rows], dtype=torch.float32)
+            if batch.weights is not None and batch.weights.ndim == 2:  # of tokens, which the task balances
+                weights = batch.weights * weights[:, None]
             batch = replace(batch, weights=weights)
         return batch
 
@@ -134,7 +136,7 @@ def supply_of(
     Raises BadOption for a change of images where the task has none.
     """
     splits = ("train", "valid")
-    balance = plan.settings.balance
+    balance = "none" if task.answers == "parts" else plan.settings.balance  # which parts balance themselves
     examples = examples or {s: Examples(data.splits[s], preprocess, task=task) for s in splits}
     weights = example_weights(data.train, labels, balance)
     shares = sampling_shares(data.train, labels, balance)

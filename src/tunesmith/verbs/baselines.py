@@ -20,9 +20,11 @@ from tunesmith.tasks.task import target_array
 from tunesmith.training import processes
 from tunesmith.training.baselines import by_looks, looks_of, tf_idf
 from tunesmith.training.examples import Examples
+from tunesmith.training.feeds import Feed
 from tunesmith.training.sampling import sampled
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import answers_of, probe_head
+from tunesmith.training.solving_parts import answers_with, solve_parts
 from tunesmith.verbs.loading import load_network
 from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Reporter
@@ -43,7 +45,7 @@ LOOKED_AT: Final = 1_000  # training images whose colours are counted, unless al
 class Baselines:
     """Predictions of everything that needs no stage to be trained.
 
-    head: the linear probe, solved in closed form; None of a task of parts, which has none. answers:
+    head: the linear probe, solved in closed form; None of a task of parts that has none. answers:
     predictions by name and split. twin: None where it was not asked for, or cannot be made. others: the
     probes of other networks, on the test split. curve: of the pretrained features; None where the metric is a
     loss. said: what could not be made and why.
@@ -78,7 +80,7 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
         answers |= {name: {"test": own} for name, own in plain.items()}
     targets = target_array(task, data.train, labels)
     if targets is None:
-        return Baselines(None, answers)
+        return Baselines(_probe_of_parts(started, answers, say), answers)
     said: list[str] = []
     if started.asked["baselines"] != "none":
         simple = processes.from_main(lambda: _simple(started, targets, say))
@@ -149,6 +151,24 @@ def short(model: str) -> str:
     ('timm/a', 'birds')
     """
     return Path(model).stem if model.endswith(".safetensors") and "@" not in model else model
+
+
+def _probe_of_parts(
+    started: Started, answers: dict[str, dict[str, list[Any]]], say: Reporter
+) -> Linear | None:
+    """The linear probe of tokens, where the head is made so; its answers are those of the network with it."""
+    depth = max(started.replaying.cuts, default=None) if started.replaying else None
+    feeds = {s: Feed(own, started.recorded, depth) for s, own in started.examples.items()}
+    parts = started.network, started.task
+    with say.work("baseline: linear probe on frozen features of tokens", len(feeds["train"])):
+        head = solve_parts(*parts, feeds["train"], started.labels, seed=started.asked["seed"])
+        if head is not None:
+            batch = 2 * started.plan.settings.batch
+            answers[PROBE] = {
+                split: answers_with(head, *parts, feeds[split], started.labels, batch=batch)
+                for split in ("valid", "test")
+            }
+    return head
 
 
 def _probe(

@@ -106,7 +106,7 @@ def alarms_of(
     if moves and probe is not None:
         two = pair(task, labels, trained, probe, targets, groups)
         found.append(below("below_probe", two, metric, PROBE, gap=measured(two, metric)))
-        if labels.counts:
+        if task.answers == "classes":
             found.append(harmed_classes(two, PROBE))
     if (twin := baselines.twin) is not None:
         own = [targets[row] for row in twin.rows]
