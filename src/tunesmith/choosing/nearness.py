@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tunesmith.networks.kinds import channel_axis, is_batch_norm
 from tunesmith.networks.network import Network
 
 SHIFT: Final = "shift"
@@ -57,10 +58,12 @@ def shift(network: Network, inputs: Any, *, chunk: int = 16) -> Nearness | None:
     sums: dict[nn.Module, list[Tensor]] = {layer: [] for layer in layers}
 
     def watch(layer: nn.Module) -> Callable[..., None]:
+        axis = channel_axis(layer)
+
         def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
             x = given[0].detach()
-            var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
-            count, var, mean = x.numel() / x.shape[1], var.double(), mean.double()
+            var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != axis], correction=0)
+            count, var, mean = x.numel() / x.shape[axis], var.double(), mean.double()
             sums[layer].append(count * torch.stack([mean, var + mean**2, torch.ones_like(mean)]))
 
         return hook
@@ -113,11 +116,7 @@ def _distance(layer: Any, sums: Tensor) -> float:
 
 
 def _keeps(module: nn.Module) -> bool:
-    return (
-        isinstance(module, nn.modules.batchnorm._BatchNorm)
-        and module.running_mean is not None
-        and bool(module.running_var is not None)
-    )
+    return is_batch_norm(module) and module.running_mean is not None and bool(module.running_var is not None)
 
 
 def _below(network: Network, path: str) -> list[nn.Module]:

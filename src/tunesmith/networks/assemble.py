@@ -29,6 +29,7 @@ def assemble(
     missing: tuple[str, ...] = (),
     loaded: tuple[str, ...] = (),
     parts: Sequence[Stage] | None = None,
+    hints: Sequence[str] = (),
 ) -> Network:
     """Put the head that `want` asks for on a module and cut it into stages.
 
@@ -36,6 +37,7 @@ def assemble(
     example: input for one forward pass, as `preprocess.ready` would give it: a tensor or a mapping.
     ready_head: the source has already built a head of the right width.
     parts: the stages and the head of an earlier call, to skip finding them.
+    hints: paths at which stages begin, where the source knows better than the rules.
     """
 
     def call(m: nn.Module) -> object:
@@ -64,7 +66,7 @@ def assemble(
     if parts is not None:
         stages, end, ties = tuple(parts[:-1]), parts[-1], _ties(module, parts)
     else:
-        found = find_stages(module, call, head=paths)
+        found = find_stages(module, call, head=paths, hints=hints)
         stages, end, ties = found.stages, found.head, found.ties
     network = Network(
         module,

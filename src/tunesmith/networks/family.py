@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from tunesmith.networks.kinds import kind_of
+
 
 def family(module: nn.Module, takes: str) -> str:
     """One of "text", "cnn" (convolutions, BatchNorm), "convnext" (convolutions, other norms), "vit".
@@ -12,7 +14,7 @@ def family(module: nn.Module, takes: str) -> str:
     """
     if takes == "text":
         return "text"
-    kinds = [type(m) for m in module.modules()]
+    kinds = [kind_of(m) for m in module.modules()]
     convolutions = sum(issubclass(kind, nn.Conv2d) for kind in kinds)
     if any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds):
         return "cnn"

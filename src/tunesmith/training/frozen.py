@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from tunesmith.errors import FrozenMoved
+from tunesmith.networks.kinds import is_batch_norm
 from tunesmith.networks.network import Network, digest, refuse_ties
 from tunesmith.plan import Phase, Settings
 from tunesmith.training.optimize import trainable
@@ -41,7 +42,7 @@ def modes(network: Network, phase: Phase, *, batch_norm: str) -> None:
                 network.module.get_submodule(path).train()
     if batch_norm == "frozen":
         for module in network.module.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if is_batch_norm(module):
                 module.eval()
 
 
@@ -68,12 +69,11 @@ def norms_at_rest(network: Network, size: int) -> Iterator[None]:
 def moving_statistics(network: Network) -> list[Tensor]:
     """Running means and variances of the BatchNorm layers that stand in train mode."""
     found = [t for m in _moving_norms(network) for t in (m.running_mean, m.running_var)]
-    return [tensor for tensor in found if tensor is not None]
+    return [tensor for tensor in found if isinstance(tensor, Tensor)]
 
 
-def _moving_norms(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:
-    norms = [m for m in network.module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    return [m for m in norms if m.training]
+def _moving_norms(network: Network) -> list[nn.Module]:
+    return [m for m in network.module.modules() if is_batch_norm(m) and m.training]
 
 
 def fingerprints(network: Network, phase: Phase) -> dict[int, str]:
