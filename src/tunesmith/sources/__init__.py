@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tunesmith.errors import BadOption, UnknownName
+from tunesmith.errors import BadOption, BadWeights, UnknownName
 from tunesmith.registry import Registry, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ SOURCES: Final = Registry(
         "torchvision": "tunesmith.sources.torchvision:Torchvision",
         "timm": "tunesmith.sources.timm:Timm",
         "hf": "tunesmith.sources.transformers:Transformers",
+        "keras": "tunesmith.sources.keras:Keras",
     },
 )
 
@@ -111,14 +112,19 @@ def parse(text: str) -> Name:
 
 
 def resolve(text: str) -> Name:
-    """The name behind a text: SOURCE/NAME, or a safetensors file with a header.
+    """The name behind a text: SOURCE/NAME, a safetensors file with a header, or a .keras file.
 
     Raises BadOption for a file whose header does not say what it is.
     """
     path = Path(text).expanduser()
     if path.suffix == ".safetensors" and "@" not in text:
         return headed(path)
+    file = text.partition("?")[0]
+    if file.endswith(".keras") and not file.startswith("keras/"):
+        text = f"keras/{text}"
     name = parse(text)
+    if name.model.endswith(".keras") and not Path(name.model).expanduser().is_file():
+        raise BadWeights(f"no model at {name.model}: the file does not exist.")
     if name.weights not in (None, "none"):
         header = _header(Path(str(name.weights)).expanduser())
         name = Name(name.source, name.model, {**_model_args(header), **name.args}, name.weights, header)
@@ -139,7 +145,6 @@ def headed(path: Path) -> Name:
 
 def headed_files(pattern: str = "", source: str = "") -> list[Model]:
     """The safetensors files with a header in the folders of TUNESMITH_MODELS, of one source if named."""
-    from tunesmith.errors import BadWeights
     from tunesmith.networks.header import read_header
 
     found = []
@@ -173,7 +178,6 @@ def load(model: str, want: Want) -> Network:
 
 
 def _header(path: Path) -> Mapping[str, str]:
-    from tunesmith.errors import BadWeights
     from tunesmith.networks.header import read_header
 
     if not path.is_file():

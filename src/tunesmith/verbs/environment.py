@@ -15,6 +15,7 @@ PACKAGES = (
     "torchvision",
     "timm",
     "transformers",
+    "keras",
     "datasets",
     "accelerate",
     "safetensors",

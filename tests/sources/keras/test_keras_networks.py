@@ -1,0 +1,260 @@
+"""Keras models as networks: every layer a module, the same answers, a new head, stages, replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tunesmith.errors import BadOption, UnknownName
+from tunesmith.networks.cuts import find_cut
+from tunesmith.networks.network import Network, Want
+from tunesmith.networks.prefix import Prefix
+from tunesmith.plan import Phase
+from tunesmith.runs import load_model, save_model
+from tunesmith.sources import load
+from tunesmith.sources.keras import Keras, _fetched
+from tunesmith.sources.keras_graph import KerasGraph
+from tunesmith.sources.keras_inputs import form_of
+from tunesmith.sources.keras_network import keras_model
+from tunesmith.tasks import TASKS
+from tunesmith.tasks.task import Labels
+from tunesmith.training import frozen
+
+Make = Callable[..., Any]
+
+
+def want(outputs: int = 3, **options: Any) -> Want:
+    return Want("image-classification", outputs, **options)
+
+
+def pixels(count: int = 4, *, side: int = 16, seed: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+def answers(network: Network, inputs: Tensor) -> Tensor:
+    network.module.eval()
+    with torch.no_grad():
+        return network(inputs)
+
+
+# -- the graph -------------------------------------------------------------------------------------
+
+
+def nested(keras: Any, tiny: Make) -> Any:
+    given = keras.Input((16, 16, 3))
+    maps = tiny(top=False)(given * 2.0 - 1.0, training=False)
+    return keras.Model(given, keras.layers.GlobalMaxPooling2D()(maps[..., 1:]))
+
+
+def sequential(keras: Any, tiny: Make) -> Any:
+    conv = keras.layers.SeparableConv2D(4, 3, activation="gelu")
+    return keras.Sequential(
+        [keras.Input((16, 16, 3)), tiny(top=False), conv, keras.layers.LayerNormalization()]
+    )
+
+
+@pytest.mark.parametrize("make", [lambda _, tiny: tiny(), nested, sequential])
+def test_a_graph_answers_bit_for_bit_as_keras_does(make: Make, keras: Any, tiny: Make) -> None:
+    model = make(keras, tiny)
+    graph = KerasGraph(model).eval()
+    images = torch.rand(2, 16, 16, 3)
+    with torch.no_grad():
+        expected = model(images, training=False)
+        assert torch.equal(graph(images), expected)
+        next(graph.parameters()).mul_(1.5)
+        assert not torch.equal(graph(images), expected)
+        assert torch.equal(model(images, training=False), expected), "the module's weights are its own"
+
+
+def test_moving_statistics_are_buffers_and_move_as_in_keras(tiny: Make) -> None:
+    model = tiny(top=False)
+    graph: Any = KerasGraph(model)
+    images = 50 * torch.rand(4, 16, 16, 3)
+    assert {n.rpartition(".")[2] for n, _ in graph.named_buffers()} == {"moving_mean", "moving_variance"}
+    assert all("moving" not in name for name, _ in graph.named_parameters())
+    before = graph.batch_normalization.moving_mean.clone()
+    graph.train()(images)
+    model(images, training=True)
+    expected = model.layers[3].moving_mean.value
+    assert torch.allclose(graph.batch_normalization.moving_mean, expected)
+    assert not torch.allclose(graph.batch_normalization.moving_mean, before)
+
+
+def test_seeded_dropout_draws_from_torchs_generator(tiny: Make) -> None:
+    graph: Any = KerasGraph(tiny(top=False)).train()
+    images = torch.rand(4, 16, 16, 3)
+
+    def drawn(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        out: Tensor = graph(images).detach()
+        return out
+
+    assert torch.equal(drawn(1), drawn(1))
+    assert not torch.equal(drawn(1), drawn(2))
+
+
+def test_names_of_weights_do_not_depend_on_what_was_built_before(tiny: Make) -> None:
+    first, second = (KerasGraph(tiny()) for _ in range(2))
+    assert list(first.state_dict()) == list(second.state_dict())
+    assert str(first) == str(second)
+
+
+# -- heads and inputs ------------------------------------------------------------------------------
+
+
+def test_the_pretrained_head_gives_the_logits_of_keras_softmax(keras: Any, tiny_file: Path) -> None:
+    network = load(str(tiny_file), want(5, head="pretrained"))
+    images = pixels()
+    found = answers(network, images).softmax(1)
+    expected = keras.saving.load_model(tiny_file)(images.permute(0, 2, 3, 1).float(), training=False)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert len(expected.unique()) > 5
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp", "conv", "pretrained"])
+def test_every_head_fits_and_survives_saving(head: str, tiny_file: Path, tmp_path: Path) -> None:
+    asked = want(3, head=head)
+    network = load(str(tiny_file), asked)
+    with torch.no_grad():
+        for tensor in (t for t in network.module.state_dict().values() if t.is_floating_point()):
+            tensor += 0.1 * torch.rand(tensor.shape)
+    expected = answers(network, pixels())
+    task, labels = TASKS.load("image-classification")(), Labels(("a", "b", "c"), (1, 1, 1))
+    save_model(network, asked, task, labels, tmp_path / "model")
+    again, _, _ = load_model(tmp_path / "model")
+    assert torch.equal(answers(again, pixels()), expected)
+    assert again.parts == network.parts
+    next(again.module.parameters()).data += 1
+    assert not torch.equal(answers(again, pixels()), expected)
+
+
+def test_a_model_without_a_top_is_pooled(tiny: Make, tmp_path: Path) -> None:
+    tiny(top=False).save(tmp_path / "maps.keras")
+    network = load(str(tmp_path / "maps.keras"), want())
+    assert answers(network, pixels()).shape == (4, 3)
+    assert network.source_head is None
+    with pytest.raises(BadOption, match="no head of its own"):
+        load(str(tmp_path / "maps.keras"), want(head="pretrained"))
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("MobileNetV2", "tf"), ("ResNet50", "caffe"), ("DenseNet121", "torch"), ("EfficientNetV2B0", "raw")],
+)
+def test_the_preprocessing_of_a_family_is_measured_on_its_own_function(
+    keras: Any, name: str, form: str
+) -> None:
+    assert form_of(getattr(keras.applications, name)) == form
+
+
+def test_the_input_of_a_resnet_is_what_keras_makes_of_the_same_pixels(keras: Any) -> None:
+    network = load("keras/ResNet50@none", want(image_size=32))
+    images = pixels(side=32)
+    ready = keras.applications.resnet50.preprocess_input(images.permute(0, 2, 3, 1).float().numpy())
+    module: Any = network.module
+    found = module.images(network.preprocess.ready(images))
+    assert torch.allclose(found, torch.from_numpy(ready.copy()), atol=1e-3)
+    assert not torch.allclose(found, torch.from_numpy(ready[..., ::-1].copy()), atol=1e-3)
+    assert len(network.stages) == 17
+    assert network.family == "cnn"
+
+
+def test_the_form_of_an_own_model_is_said_and_can_be_chosen(
+    tiny: Make, tiny_file: Path, tmp_path: Path
+) -> None:
+    assert "images from 0 to 255, it normalises them itself" in " ".join(load(str(tiny_file), want()).loaded)
+    tiny(rescales=False).save(tmp_path / "bare.keras")
+    assert load(f"{tmp_path / 'bare.keras'}?preprocess=tf", want()).preprocess.spec()["mean"] == (0.5,) * 3
+    with pytest.raises(BadOption, match="did you mean 'torch'"):
+        load(f"{tmp_path / 'bare.keras'}?preprocess=torhc", want())
+
+
+# -- frozen, replay --------------------------------------------------------------------------------
+
+
+def test_a_frozen_stage_stands_still_and_an_unfrozen_one_moves(tiny_file: Path) -> None:
+    network = load(str(tiny_file), want())
+    phase = Phase("top", 1, (0.0,) * (len(network.stages) - 1) + (1e-3, 1e-3))
+    frozen.apply(network, phase, batch_norm="train")
+    before = frozen.fingerprints(network, phase)
+    last = {name: tensor.clone() for name, tensor in network.tensors(len(network.stages) - 1).items()}
+    network(pixels())
+    frozen.verify(network, phase, before)
+    moved = [n for n, t in network.tensors(len(network.stages) - 1).items() if not torch.equal(t, last[n])]
+    assert moved
+    assert all("moving" in name for name in moved)
+    assert len(frozen.moving_statistics(network)) == 2
+    frozen.modes(network, phase, batch_norm="frozen")
+    assert not frozen.moving_statistics(network)
+
+
+def test_replay_equals_live_at_every_cut(tiny_file: Path) -> None:
+    network = load(str(tiny_file), want())
+    network.module.eval()
+    module: Any = network.module
+    nn.init.normal_(module.head.weight)
+    images = pixels(5)
+    live = answers(network, images)
+    for at in range(1, len(network.parts)):
+        cut = find_cut(network, at, images[:3], images[3:])
+        with torch.no_grad():
+            stored = Prefix(network, [cut], pooled=False)(images)
+            rest = torch.zeros(5, 3, 16, 16)
+            assert torch.equal(cut.resume(network, [t.clone() for t in stored], rest), live)
+            assert not torch.equal(cut.resume(network, [0 * t for t in stored], rest), live)
+
+
+# -- names and the backend -------------------------------------------------------------------------
+
+
+def test_models_are_listed_and_wrong_names_guessed() -> None:
+    names = [model.name for model in Keras().find("MobileNet", "")]
+    assert "keras/MobileNetV2" in names
+    assert not any(name.endswith(("_v2", "utils")) for name in names)
+    with pytest.raises(UnknownName, match="did you mean 'ResNet50'"):
+        load("keras/Resnet50@none", want())
+    with pytest.raises(BadOption, match="set image_size"):
+        load("keras/ResNet50?input_shape=3@none", want())
+
+
+def test_fetched_weights_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5").touch()
+    assert not _fetched("ResNet50")
+    assert _fetched("ResNet50V2")
+
+
+def test_another_backend_is_refused(keras: Any, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(BadOption, match="already imported with the backend 'jax'"):
+        load(str(tiny_file), want())
+
+
+def test_a_variable_that_asks_for_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from tunesmith.sources.keras_backend import keras_on_torch
+
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(BadOption, match="KERAS_BACKEND is 'tensorflow'; unset it"):
+        keras_on_torch()
+
+
+def test_the_keras_model_is_handed_back_with_the_weights_of_the_module(tiny_file: Path) -> None:
+    module: Any = load(str(tiny_file), want()).module
+    images = torch.rand(2, 16, 16, 3)
+    with torch.no_grad():
+        for tensor in module.backbone.state_dict().values():
+            tensor += 0.1 * torch.rand(tensor.shape)
+        expected = module.backbone.eval()(images)
+        before = module.body.model(images, training=False)
+        assert torch.equal(keras_model(module)(images, training=False), expected)
+        assert not torch.equal(before, expected)
