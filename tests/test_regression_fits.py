@@ -12,7 +12,9 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.errors import TunesmithError
+from tunesmith.reports.page import run_page
 from tunesmith.runs import Run
+from tunesmith.verbs.gathering import gather
 from tunesmith.verbs.reporting import Lines, Silent
 
 
@@ -155,10 +157,27 @@ def test_texts_in_groups_are_learned_by_auto(
     assert "TF-IDF" in found.scores["baselines"]
 
 
-def test_a_run_of_numbers_has_a_page_in_both_languages(run: Run, tmp_path: Path) -> None:
+def test_a_page_shows_the_numbers_of_the_run_and_what_is_farthest_off(run: Run, fruit: Path) -> None:
+    content = gather(Run.open(run.folder))
+    (column,) = content.own.columns
+    rows = run.predictions
+    assert column.name == "price"
+    assert list(column.truth) == pytest.approx([float(row["truth"]) for row in rows])
+    assert list(column.answers) == pytest.approx([row["answer(price)"] for row in rows])
+    off = np.abs(np.subtract(column.answers, column.truth))
+    assert np.sqrt((off**2).mean()) == pytest.approx(content.test.value)
+    known = {**column.known, "test": column.truth}
+    assert {split: len(own) for split, own in known.items()} == content.sizes
+    assert sum(content.sizes.values()) == 48
+    assert [one.id for one in content.own.worst] == [rows[i]["id"] for i in np.argsort(-off)]
+    assert all(one.picture and one.heat for one in content.own.worst[:1])
+    first = sorted(float(line.split(",")[1]) for line in (fruit / "numbers.csv").read_text().split()[1:])
+    assert first[0] <= float(content.examples[0].truth or "") <= float(content.examples[-1].truth or "")
+    assert content.own.columns[0].half is None  # 7 validation examples
+    page = run_page(content)
+    assert "validation has too few examples for an interval" in page
     for lang in ("en", "zh"):
-        page = ts.report(run, out=tmp_path / f"{lang}.html", lang=lang).read_text()
-        assert 'id="scores"' in page
+        assert 'id="extremes"' in run_page(content, lang=lang)
 
 
 def test_runs_of_numbers_are_compared_by_who_is_nearer(run: Run, fruit: Path, tmp_path: Path) -> None:

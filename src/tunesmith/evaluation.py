@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,10 +143,14 @@ def figure(value: float, metric: str, *, sign: bool = False) -> str:
     """A value in as many digits as say something: three decimals, or four digits of what has a unit.
 
     >>> figure(0.91, "accuracy"), figure(1234567.0, "rmse"), figure(0.000123, "mae/dose", sign=True)
-    ('0.910', '1.235e+06', '+0.000123')
+    ('0.910', '1,234,567', '+0.0001230')
     """
-    digits = ".4g" if metric.partition("/")[0] in ("rmse", "mae") else ".3f"
-    return f"{value:{'+' if sign else ''}{digits}}"
+    decimals = 3
+    if metric.partition("/")[0] in ("rmse", "mae"):
+        decimals = 3 - math.floor(math.log10(abs(value))) if math.isfinite(value) and value else 3
+        if not -5 < decimals < 10:  # beyond ten million, or a millionth: nobody counts zeros
+            return f"{value:{'+' if sign else ''}.3e}"
+    return f"{value:{'+' if sign else ''},.{max(decimals, 0)}f}"
 
 
 def draws(count: int, samples: int, seed: int, groups: Groups = None) -> Iterator[Any]:

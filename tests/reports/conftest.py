@@ -23,7 +23,9 @@ from tunesmith.reports.content import (
     OfClasses,
     Shown,
 )
+from tunesmith.reports.kinds.numbers_figures import OF_COLUMN, Column, OfNumbers
 
+KNOWN = {"train": 200, "valid": 40}
 PARTS = ("stem", "block.0", "block.1", "head")
 
 
@@ -118,6 +120,61 @@ def made(
     )
 
 
+def of_numbers(*, takes: str = "image", columns: int = 1, half: float | None = 9_000.0) -> Content:
+    """A run's content whose answers are numbers: 60 test examples, two of them far off."""
+    names = ("price", "weight <kg>", "size")[:columns]
+    random = np.random.default_rng(0)
+    own = []
+    for k, name in enumerate(names):
+        unit = 10.0 ** (-3 * k)
+        truth, off = random.uniform(20_000, 150_000, 60), random.normal(0, 4_000, 60)
+        off[:2] = 30_000, -25_000
+        known = {split: tuple(unit * random.uniform(20_000, 150_000, n)) for split, n in KNOWN.items()}
+        answers = tuple(unit * (truth + off))
+        own.append(Column(name, known, tuple(unit * truth), answers, None if half is None else half * unit))
+    metric = "rmse" if columns == 1 else "standardised_rmse"
+    scale = 1.0 if columns > 1 else 10_000.0
+    values = {"rmse": 0.71, "mae": 0.52, "r2": 0.91, "spearman": 0.95, "squared_loss": 0.11}
+    scores: dict[str, Any] = {}
+    for name, value in values.items():
+        unit = scale if name in ("rmse", "mae") else 1.0
+        scores[name] = {"value": unit * value, "low": unit * (value - 0.05), "high": unit * (value + 0.05)}
+    if columns > 1:
+        scores = {"standardised_rmse": scores["rmse"]} | {k: scores[k] for k in ("r2", "spearman")} | {
+            f"{metric_}/{name}": scores[metric_] for metric_ in OF_COLUMN for name in names
+        }  # fmt: skip
+    baselines = {
+        name: {"metrics": {metric: {side: 3 * value for side, value in scores[metric].items()}}}
+        for name in ("training mean", "linear probe")
+    }
+    base = made(takes=takes)
+    shown = tuple(
+        replace(one, guess="104,000", truth="74,000", probability=None, between=("95,000", "113,000"))
+        for one in base.own.mistakes[:8]
+    )
+    history = [{**row, metric: scores[metric]["value"]} for row in base.history]
+    test = Score(*scores[metric].values())
+    return replace(
+        base,
+        task=f"{takes}-regression",
+        kind="numbers",
+        labels=names,
+        sizes={**KNOWN, "test": 60},
+        examples=tuple(replace(one, truth="74,000") for one in base.examples),
+        history=tuple(history),
+        scores={
+            "metric": metric,
+            "kept": {"phase": "full", "epoch": 1},
+            "test": {"metrics": scores, "count": 60, "confusion": None},
+            "baselines": baselines,
+        },
+        test=test,
+        baseline_test=Score(*(3 * value for value in vars(test).values())),
+        gap=Score(*(2 * value for value in vars(test).values())),
+        own=OfNumbers(tuple(own), shown, shown[:3]),
+    )
+
+
 def health() -> Health:
     said = ("looks like metal (0.93)", "8 × 512 pixels", "has 9,000 scans")
     pairs = tuple(
@@ -179,6 +236,12 @@ def make_content() -> Callable[..., Content]:
 
 
 @pytest.fixture(scope="session")
+def make_numbers() -> Callable[..., Content]:
+    """Make the content of a run of numbers: what it takes, how many columns, half of the interval."""
+    return of_numbers
+
+
+@pytest.fixture(scope="session")
 def pages(make_content: Callable[..., Content]) -> dict[str, str]:
     """Every page in both languages: "run en", "texts zh", "health en" ..."""
     from tunesmith.reports.compare_page import compare_page
@@ -189,6 +252,8 @@ def pages(make_content: Callable[..., Content]) -> dict[str, str]:
     for lang in ("en", "zh"):
         made_[f"run {lang}"] = run_page(make_content(), lang=lang)
         made_[f"texts {lang}"] = run_page(make_content(takes="text"), lang=lang)
+        made_[f"numbers {lang}"] = run_page(of_numbers(), lang=lang)
+        made_[f"columns {lang}"] = run_page(of_numbers(takes="text", columns=2), lang=lang)
         made_[f"health {lang}"] = health_page(health(), lambda _: noise(1, 8), lambda _: None, lang=lang)
         made_[f"compare {lang}"] = compare_page(comparison(), lang=lang)
     return made_

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import tunesmith as ts
+from tunesmith.reports.asked import odds_of
 from tunesmith.reports.attribution import TAIL, attributions, masked, pieces_of, spoken
 from tunesmith.reports.content import Content, Shown
 from tunesmith.reports.page import run_page
@@ -95,7 +96,7 @@ def network(folder: Path) -> ts.Network:
 
 def first_word(network: ts.Network, text: str, answer: int) -> str:
     """The word with the largest weight, its pieces added up."""
-    said = spoken(network, text, answer)
+    said = spoken(network, text, odds_of(answer))
     assert said is not None
     words: dict[int, float] = {}
     place = 0
@@ -120,7 +121,7 @@ def test_a_network_that_learned_nothing_rests_on_other_words(folder: Path) -> No
 
 def test_the_word_speaks_against_the_other_class(network: ts.Network) -> None:
     for text, label in texts(4, 200):
-        said = spoken(network, text, 1 - label)
+        said = spoken(network, text, odds_of(1 - label))
         assert said is not None
         assert min(said, key=lambda pair: pair[1])[0].strip() in ("zeb", "ra", "cam", "el")
         assert min(weight for _, weight in said) == -1
@@ -140,7 +141,7 @@ def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
         inputs = dict(network.preprocess.raw([text]))
         change = odds(network, inputs) - odds(network, masked(network, inputs))
         for steps in worst:
-            summed = attributions(network, inputs, 0, steps=steps)
+            summed = attributions(network, inputs, odds_of(0), steps=steps)
             assert summed is not None
             worst[steps] = max(worst[steps], abs(float(summed.sum()) - change) / abs(change))
     assert worst[128] < 0.02
@@ -150,7 +151,7 @@ def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
 
 def test_pieces_are_the_text_again(network: ts.Network) -> None:
     text = "  the zebra  is,\n on a camel at " + "of the " * 30 + "end"
-    said = spoken(network, text, 0)
+    said = spoken(network, text, odds_of(0))
     assert said is not None
     assert "".join(piece for piece, _ in said) == text
     assert said[-1][1] == 0  # what lies behind the window was not read
@@ -162,7 +163,7 @@ def test_a_text_of_five_megabytes_went_into_the_page_whole(
     network: ts.Network, make_content: Callable[..., Content], long: str
 ) -> None:
     text = f"the zebra is {long}"
-    said = spoken(network, text, 0)
+    said = spoken(network, text, odds_of(0))
     assert said is not None
     assert len(said[-1][0]) <= TAIL + 1 or said[-1][0] == f" {long}"  # one word that the network did read
     mistakes = (Shown("1", "a", text=text, guess="b", probability=0.9, tokens=said),) * 12
@@ -196,7 +197,7 @@ def test_networks_of_every_kind_tell_what_they_rest_on(kind: str, tiny_text: Cal
     made = ts.load(f"hf/{tiny_text(kind)}", ts.Want("text-classification", 3))
     for weight in made.module.parameters():
         torch.nn.init.normal_(weight, std=0.3)
-    said = spoken(made, "warm and dull", 1)
+    said = spoken(made, "warm and dull", odds_of(1))
     assert said is not None
     assert "".join(piece for piece, _ in said) == "warm and dull"
     assert max(abs(weight) for _, weight in said) == 1
@@ -204,4 +205,4 @@ def test_networks_of_every_kind_tell_what_they_rest_on(kind: str, tiny_text: Cal
 
 
 def test_an_empty_text_rests_on_nothing(network: ts.Network) -> None:
-    assert spoken(network, "  ", 0) is None
+    assert spoken(network, "  ", odds_of(0)) is None

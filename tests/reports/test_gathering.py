@@ -17,6 +17,7 @@ from torch import Tensor, nn
 import tunesmith as ts
 from tunesmith.data.images import decode
 from tunesmith.reports.advice_words import MISSING
+from tunesmith.reports.asked import odds_of
 from tunesmith.reports.chosen import most_confident_mistakes
 from tunesmith.reports.content import Content
 from tunesmith.reports.predictions import read_predictions
@@ -201,7 +202,7 @@ def test_a_preprocessing_of_ones_own_is_named_as_the_reason(photos: Path) -> Non
     data = ts.read(photos)
     own: Any = SimpleNamespace(preprocess=object())
     showing = Showing(data, own)
-    shown = showing.mistake(data.test["id"][0], "red", "blue", 0.9, 0)
+    shown = showing.answered(data.test["id"][0], "red", "blue", odds_of(0))
     assert shown.picture
     assert showing.unexplained == "own_preprocess"
 

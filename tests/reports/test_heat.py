@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import tunesmith as ts
 from tunesmith.data.images import decode
 from tunesmith.health.looks import SHOWN, jpeg, small
+from tunesmith.reports.asked import odds_of
 from tunesmith.reports.heat import heat_map
 from tunesmith.reports.pictures import warmed
 
@@ -134,7 +135,7 @@ def test_the_heat_lies_on_the_square_that_decides(network: ts.Network) -> None:
     random = np.random.default_rng(5)
     for i, place in enumerate(PLACES * 2):
         colour = i // 4
-        heat = heat_map(network, item(planted(random, colour, place)), colour)
+        heat = heat_map(network, item(planted(random, colour, place)), odds_of(colour))
         assert heat is not None
         assert heat.max() == 1
         assert heat.min() >= 0
@@ -148,7 +149,7 @@ def test_a_square_of_two_has_the_heat_of_its_own_class(network: ts.Network) -> N
     random = np.random.default_rng(6)
     pixels = planted(random, 0, PLACES[0])
     pixels[24:, 24:] = planted(random, 1, PLACES[3])[24:, 24:]
-    red, green = (heat_map(network, item(pixels), answer) for answer in (0, 1))
+    red, green = (heat_map(network, item(pixels), odds_of(answer)) for answer in (0, 1))
     assert red is not None
     assert green is not None
     assert share(red, PLACES[0]) > share(red, PLACES[3])
@@ -156,18 +157,18 @@ def test_a_square_of_two_has_the_heat_of_its_own_class(network: ts.Network) -> N
 
 
 def test_looking_leaves_no_hook_and_no_gradient(network: ts.Network) -> None:
-    heat_map(network, item(planted(np.random.default_rng(0), 0, PLACES[0])), 0)
+    heat_map(network, item(planted(np.random.default_rng(0), 0, PLACES[0])), odds_of(0))
     assert not any(m._forward_hooks for m in network.module.modules())
     for weight in network.module.parameters():
         weight.grad = None
-    heat_map(network, item(planted(np.random.default_rng(0), 0, PLACES[0])), 0)
+    heat_map(network, item(planted(np.random.default_rng(0), 0, PLACES[0])), odds_of(0))
     assert all(weight.grad is None for weight in network.module.parameters())
 
 
 def test_a_network_without_places_has_no_heat() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.ReLU(), nn.Linear(8, 2))
     made = ts.network(flat, example=torch.zeros(1, 3, 32, 32))
-    assert heat_map(made, item(planted(np.random.default_rng(0), 0, PLACES[0])), 0) is None
+    assert heat_map(made, item(planted(np.random.default_rng(0), 0, PLACES[0])), odds_of(0)) is None
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_network_without_places_has_no_heat() -> None:
 def test_networks_of_every_form_have_places(name: str) -> None:
     made = ts.load(f"{name}@none", ts.Want("image-classification", 2, image_size=96))
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
-    heats = [heat_map(made, item(pixels), answer) for answer in (0, 1)]
+    heats = [heat_map(made, item(pixels), odds_of(answer)) for answer in (0, 1)]
     assert any(heat is not None for heat in heats)
     assert all(heat.shape[0] == heat.shape[1] > 1 for heat in heats if heat is not None)
 

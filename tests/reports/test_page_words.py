@@ -15,9 +15,9 @@ from tunesmith.reports.drawings.intervals import Row, intervals
 from tunesmith.reports.drawings.strip import strip
 from tunesmith.reports.findings import noted
 from tunesmith.reports.rendering import around, mark
-from tunesmith.reports.words import Words
-from tunesmith.reports.words_en import ENGLISH
-from tunesmith.reports.words_zh import CHINESE
+from tunesmith.reports.words import TABLES, Words
+
+ENGLISH, CHINESE = TABLES["en"], TABLES["zh"]
 
 
 def fields(sentence: str) -> set[str]:

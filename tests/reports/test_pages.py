@@ -21,7 +21,11 @@ from tunesmith.reports.kinds.classes_figures import classes_table
 from tunesmith.reports.page import run_page
 from tunesmith.reports.words import Words
 
-KINDS = [f"{kind} {lang}" for kind in ("run", "texts", "health", "compare") for lang in ("en", "zh")]
+KINDS = [
+    f"{kind} {lang}"
+    for kind in ("run", "texts", "numbers", "columns", "health", "compare")
+    for lang in ("en", "zh")
+]
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "input", "br", "link", "hr", "path", "use", "i"}
 

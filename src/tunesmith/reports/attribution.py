@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tunesmith.data.pairs import SEPARATOR
 from tunesmith.networks.preprocess import TextPreprocess
+from tunesmith.reports.asked import Asked
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -22,9 +23,9 @@ TAIL = 200  # signs of what lies behind the window that are kept
 
 
 def spoken(
-    network: Network, text: str, answer: int, *, steps: int = STEPS
+    network: Network, text: str, asked: Asked, *, steps: int = STEPS
 ) -> tuple[tuple[str, float], ...] | None:
-    """The pieces of a text, each with how much it speaks for a class (above 0) or against it.
+    """The pieces of a text, each with how much it speaks for what is asked (above 0) or against it.
 
     Joined, the pieces are the text. The largest weight is 1 or -1; what lies behind the network's window
     weighs 0, and of it the beginning alone is kept. None where the network has no place at which tokens
@@ -34,7 +35,7 @@ def spoken(
     if not isinstance(preprocess, TextPreprocess) or not text.strip():
         return None
     inputs = preprocess.raw([text])
-    weights = attributions(network, inputs, answer, steps=steps)
+    weights = attributions(network, inputs, asked, steps=steps)
     if weights is None:
         return None
     pieces = pieces_of(preprocess, text, weights.tolist())
@@ -43,15 +44,15 @@ def spoken(
 
 
 def attributions(
-    network: Network, inputs: Mapping[str, Tensor], answer: int, *, steps: int = STEPS
+    network: Network, inputs: Mapping[str, Tensor], asked: Asked, *, steps: int = STEPS
 ) -> Tensor | None:
-    """What each token adds to the log odds of a class: [T], special tokens 0.
+    """What each token adds to what is asked, the log odds of a class or a number: [T], special tokens 0.
 
-    Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) of log p / (1 - p) along the
+    Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) along the
     straight line from a text of nothing but mask tokens (unknown or padding ones where a tokenizer has none)
     to this one; special tokens stand. Zero vectors, the paper's beginning for texts, are never met in
     training: the LayerNorm behind the embedding blows them up, and 16 steps missed most of the change.
-    The sum is the log odds of the text less those of the masked one, but for the rule's error.
+    The sum is what is asked of the text less the same of the masked one, but for the rule's error.
 
     inputs: token tensors [1, T] as the preprocessing makes them. steps: points of Gauss's rule.
     """
@@ -70,19 +71,16 @@ def attributions(
     at_once = max(1, TOKENS // text.shape[1])
     for share, part in zip(torch.split(shares, at_once), torch.split(parts, at_once), strict=True):
         line = (nothing + share * (text - nothing)).requires_grad_()
-        mean += (part * _gradient(network, one, path, line, answer)).sum(0, keepdim=True)
+        mean += (part * _gradient(network, one, path, line, asked)).sum(0, keepdim=True)
     return ((text - nothing) * mean).sum(-1)[0].cpu()
 
 
-def _gradient(network: Network, one: Mapping[str, Tensor], path: str, line: Tensor, answer: int) -> Tensor:
-    """That of the log odds of a class by the vectors [S, T, D] that the module at `path` puts out."""
+def _gradient(network: Network, one: Mapping[str, Tensor], path: str, line: Tensor, asked: Asked) -> Tensor:
+    """That of what is asked by the vectors [S, T, D] that the module at `path` puts out."""
     many = {name: tensor.expand(len(line), *tensor.shape[1:]) for name, tensor in one.items()}
     # A copy: what works in place behind it may not touch a leaf.
     with torch.enable_grad(), _hooked(network, path, lambda _: line.clone()):
-        logits = network(many)
-        others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
-        odds = logits[:, answer] - others.logsumexp(1)
-        return torch.autograd.grad(odds.sum(), [line])[0]
+        return torch.autograd.grad(asked(network(many)).sum(), [line])[0]
 
 
 def masked(network: Network, one: Mapping[str, Tensor]) -> dict[str, Tensor]:

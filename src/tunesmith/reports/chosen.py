@@ -41,6 +41,14 @@ def some_of_each(labels: Sequence[str], names: Sequence[str], count: int = EXAMP
     rows: list[int] = []
     for name in names[: count // share]:
         own = np.flatnonzero(column == name)
-        places = np.linspace(0, len(own) - 1, min(share, len(own))).round().astype(int)
-        rows += [int(own[place]) for place in places]
+        rows += [int(own[place]) for place in evenly(len(own), share)]
     return rows
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """At most so many places of a list, spread evenly from its first to its last.
+
+    >>> evenly(9, 3), evenly(2, 5)
+    ([0, 4, 8], [0, 1])
+    """
+    return [int(place) for place in np.linspace(0, length - 1, min(count, length)).round()]

@@ -63,11 +63,12 @@ def _short(comparison: Comparison, names: list[str], words: Words) -> list[str]:
     best = values.index(min(values) if less else max(values))
     told = {"count": f"{comparison.count:,}", "metric": words.named("metric", metric)}
     key = "compare.short.less" if less else "compare.short"
-    said = [words(key, best=names[best], value=number(values[best]), **told)]
+    said = [words(key, best=names[best], value=number(values[best], metric), **told)]
     for name, run in zip(names[1:], comparison.runs[1:], strict=True):
         gap = run.gaps[metric]
         outcome = "proven" if gap.low > 0 else "worse" if gap.high < 0 else "open"
-        written = {"gap": signed(gap.value), "low": signed(gap.low), "high": signed(gap.high)}
+        ends = {"gap": gap.value, "low": gap.low, "high": gap.high}
+        written = {place: signed(value, metric) for place, value in ends.items()}
         said.append(words(f"compare.{outcome}", name=name, first=names[0], **written))
     return said
 
@@ -77,10 +78,10 @@ def _scores(comparison: Comparison, names: list[str], words: Words) -> object:
     scores = [run.scores[metric] for run in comparison.runs]
     best = max(scores, key=lambda score: -score.value if less_is_better(metric) else score.value)
     rows = [
-        Row(name, score, number(score.value), own=score is best)
+        Row(name, score, number(score.value, metric), own=score is best)
         for name, score in zip(names, scores, strict=True)
     ]
-    said = "; ".join(f"{row.name} {row.said}, {span(row.score, words)}" for row in rows)
+    said = "; ".join(f"{row.name} {row.said}, {span(row.score, words, metric)}" for row in rows)
     return safe(
         intervals("scores", words("scores.alt", metric=words.named("metric", metric), rows=said), rows)
     )
@@ -91,9 +92,10 @@ def _gaps(comparison: Comparison, names: list[str], words: Words) -> object:
     rows = []
     for name, run in zip(names[1:], comparison.runs[1:], strict=True):
         gap = run.gaps[metric]
-        rows.append(Row(name, gap, signed(gap.value), own=gap.low > 0 or gap.high < 0))
+        rows.append(Row(name, gap, signed(gap.value, metric), own=gap.low > 0 or gap.high < 0))
     said = "; ".join(
-        f"{row.name} {row.said} [{signed(row.score.low)}, {signed(row.score.high)}]" for row in rows
+        f"{row.name} {row.said} [{signed(row.score.low, metric)}, {signed(row.score.high, metric)}]"
+        for row in rows
     )
     metric = words.named("metric", metric)
     alt = words("compare.gaps.alt", metric=metric, first=names[0], rows=said)
@@ -170,4 +172,4 @@ def _differ(comparison: Comparison, names: list[str], words: Words) -> Table:
 
 def _row(comparison: Comparison, metric: str) -> list[str]:
     scores: list[Score | None] = [run.scores.get(metric) for run in comparison.runs]
-    return ["–" if score is None else number(score.value) for score in scores]
+    return ["–" if score is None else number(score.value, metric) for score in scores]

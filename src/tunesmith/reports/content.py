@@ -17,7 +17,8 @@ class Shown:
 
     picture: JPEG bytes, at most 160 pixels a side; None for a text.
     text: the text, whole; None for an image.
-    guess, probability: what the network answered, and how sure it was; None where nothing was asked.
+    guess: what the network answered; probability: how sure it was of a class; between: the ends of the
+        interval around a number, as they are written. None where nothing was asked, or there is none.
     heat: JPEG bytes, the picture with what the answer rests on laid over it (Grad-CAM); None without.
     tokens: pieces of the text in order, each with how much it speaks for the guess (above 0) or against
         it, scaled to -1..1; None without.
@@ -31,6 +32,7 @@ class Shown:
     probability: float | None = None
     heat: bytes | None = None
     tokens: tuple[tuple[str, float], ...] | None = None
+    between: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,13 @@ def score_of(told: Mapping[str, Any]) -> Score:
 def scores_figure(content: Content, words: Words) -> Any:
     """The run, and its baselines on the same axis, the best first."""
     metric = str(content.scores["metric"])
-    rows = [Row(words("scores.own"), content.test, number(content.test.value), own=True)]
+    rows = [Row(words("scores.own"), content.test, number(content.test.value, metric), own=True)]
     told = content.scores.get("baselines", {})
     compared = {name: score_of(own["metrics"][metric]) for name, own in told.items()}
     compared[content.baseline] = content.baseline_test
     for name, score in sorted(compared.items(), key=lambda one: -sign_of(metric) * one[1].value):
-        rows.append(Row(words.named("baseline", name), score, number(score.value)))
-    said = "; ".join(f"{r.name} {number(r.score.value)} {span(r.score, words)}" for r in rows)
+        rows.append(Row(words.named("baseline", name), score, number(score.value, metric)))
+    said = "; ".join(f"{r.name} {r.said} {span(r.score, words, metric)}" for r in rows)
     alt = words("scores.alt", metric=words.named("metric", metric), rows=said)
     return safe(intervals("scores", alt, rows))
 
@@ -42,31 +42,36 @@ def scores_figure(content: Content, words: Words) -> Any:
 def gap_figure(content: Content, words: Words) -> Any:
     """How much better than the baseline, on the same examples."""
     baseline = words.named("baseline", content.baseline)
-    gap = content.gap
-    written = {"value": signed(gap.value), "low": signed(gap.low), "high": signed(gap.high)}
-    row = Row(words("scores.gap", baseline=baseline), gap, signed(gap.value), own=True)
+    gap, metric = content.gap, str(content.scores["metric"])
+    written = {name: signed(value, metric) for name, value in vars(gap).items()}
+    row = Row(words("scores.gap", baseline=baseline), gap, written["value"], own=True)
     return safe(intervals("gap", words("scores.gap.alt", baseline=baseline, **written), [row], zero=True))
 
 
 def learning_figure(content: Content, words: Words) -> Any:
     """The score over the number of labels, of pretrained features and of random ones."""
-    told = content.scores["learning"]
+    told, metric = content.scores["learning"], learning_metric(content)
     lines = [
         Learned(words(f"learning.{kind}"), colour, tuple((int(n), float(value)) for n, value in told[kind]))
         for kind, colour in (("pretrained", "accent"), ("random", "muted"))
         if kind in told
     ]
     said = "; ".join(
-        f"{line.name}: " + words.listed([f"{n:,} {number(value)}" for n, value in line.points])
+        f"{line.name}: " + words.listed([f"{n:,} {number(value, metric)}" for n, value in line.points])
         for line in lines
     )
-    alt = words("learning.alt", metric=words.named("metric", str(content.scores["metric"])), rows=said)
+    alt = words("learning.alt", metric=words.named("metric", metric), rows=said)
     return safe(labels("learning", alt, lines, words("learning.axis")))
 
 
-def span(score: Score, words: Words) -> str:
+def learning_metric(content: Content) -> str:
+    """What the curve over the number of labels is of: not every metric that decides can be told of it."""
+    return str(content.scores["learning"].get("metric", content.scores["metric"]))
+
+
+def span(score: Score, words: Words, metric: str = "") -> str:
     """An interval in words."""
-    return words("interval", low=number(score.low), high=number(score.high))
+    return words("interval", low=number(score.low, metric), high=number(score.high, metric))
 
 
 def by_size(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
@@ -136,7 +141,7 @@ def curves_figure(content: Content, words: Words) -> Any:
 
     def at(key: str, i: int) -> str:
         value = history[i].get(key)
-        return "–" if value is None else number(float(value))
+        return "–" if value is None else number(float(value), key)
 
     alt = words(
         "curves.alt",

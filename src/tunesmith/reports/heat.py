@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tunesmith.reports.asked import Asked
+
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network, Stage
 
@@ -19,17 +21,16 @@ STEPS = 16  # between an image of one colour and the image
 MOST_PREFIX = 8  # tokens before the places of an image: class, distillation, registers
 
 
-def heat_map(network: Network, item: Mapping[str, Any], answer: int) -> NDArray[np.float64] | None:
-    """Which places speak for a class, 0 to 1, [h, w] over the square that the network sees.
+def heat_map(network: Network, item: Mapping[str, Any], asked: Asked) -> NDArray[np.float64] | None:
+    """Which places speak for what is asked, 0 to 1, [h, w] over the square that the network sees.
 
     Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391): the maps of the last stage that has any, each
-    weighted by the mean of its gradient; what speaks against the class is cut off. The gradient is that
-    of log p / (1 - p), not of one logit: what all logits share says nothing of the answer. Where an image
-    flows as tokens (ViT), the map of the tokens is filled with integrated gradients of the pixels below
-    each: attention saturates, and gradients at the image alone missed planted evidence in half of the cases.
+    weighted by the mean of its gradient; what speaks against it is cut off. Where an image flows as tokens
+    (ViT), the map of the tokens is filled with integrated gradients of the pixels below each: attention
+    saturates, and gradients at the image alone missed planted evidence in half of the cases.
 
-    item: {"path", "bytes"} as the data hold it. answer: index of the class.
-    Returns None where no stage has places, or no place speaks for the class.
+    item: {"path", "bytes"} as the data hold it. asked: the log odds of a class, or a number.
+    Returns None where no stage has places, or no place speaks for what is asked.
     """
     device = next(network.module.parameters()).device
     network.module.eval()
@@ -37,28 +38,26 @@ def heat_map(network: Network, item: Mapping[str, Any], answer: int) -> NDArray[
     argument, pixels = next(iter(image.items())) if isinstance(image, Mapping) else (None, image)
     with torch.enable_grad():
         with _watched(network) as seen:
-            odds = _odds(network, argument, pixels.detach().requires_grad_(), answer)
-        found = (_of_part(seen, part, odds) for part in reversed(network.parts))
+            value = _value(network, argument, pixels.detach().requires_grad_(), asked)
+        found = (_of_part(seen, part, value) for part in reversed(network.parts))
         heat = next((heat for heat in found if heat is not None), None)
         if isinstance(heat, int):
-            heat = _integrated(network, argument, pixels, answer, heat)
+            heat = _integrated(network, argument, pixels, asked, heat)
     top = 0.0 if heat is None else float(heat.max())
     return None if heat is None or top == 0 else heat / top
 
 
-def _odds(network: Network, argument: str | None, pixels: Tensor, answer: int) -> Tensor:
-    """Log odds of a class [B] for images that are ready, [B, 3, H, W]."""
+def _value(network: Network, argument: str | None, pixels: Tensor, asked: Asked) -> Tensor:
+    """What is asked [B] of images that are ready, [B, 3, H, W]."""
     images = pixels.clone()  # a first layer that works in place may not touch a leaf
     out = network.run(images if argument is None else {argument: images})
-    logits: Tensor = getattr(out, "logits", out)
-    others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
-    return logits[:, answer] - others.logsumexp(1)
+    return asked(getattr(out, "logits", out))
 
 
 def _integrated(
-    network: Network, argument: str | None, pixels: Tensor, answer: int, side: int
+    network: Network, argument: str | None, pixels: Tensor, asked: Asked, side: int
 ) -> NDArray[np.float64]:
-    """What each of side x side places adds to the log odds, above 0: [side, side].
+    """What each of side x side places adds to what is asked, above 0: [side, side].
 
     Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) from an image of the pretraining's
     mean colour, which is 0 here, by Gauss's rule.
@@ -67,7 +66,7 @@ def _integrated(
     total = torch.zeros_like(pixels)
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         image = (point * pixels).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_odds(network, argument, image, answer).sum(), [image])
+        (gradient,) = torch.autograd.grad(_value(network, argument, image, asked).sum(), [image])
         total += weight * gradient
     places = torch.nn.functional.adaptive_avg_pool2d((total * pixels).sum(1), side)
     result: NDArray[np.float64] = places[0].detach().relu().double().cpu().numpy()
@@ -97,7 +96,7 @@ def _watched(network: Network) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _of_part(seen: Mapping[str, Tensor], part: Stage, odds: Tensor) -> NDArray[np.float64] | int | None:
+def _of_part(seen: Mapping[str, Tensor], part: Stage, value: Tensor) -> NDArray[np.float64] | int | None:
     """The heat [h, w] on the last maps of a stage that reach the answer; of tokens, places a side.
 
     Inside the stage's modules if no places leave them: it may end in pooling. None without places.
@@ -109,7 +108,7 @@ def _of_part(seen: Mapping[str, Tensor], part: Stage, odds: Tensor) -> NDArray[n
         values, form = seen[path], _form(seen[path])
         if form == "tokens":
             return math.isqrt(values.shape[1])
-        (gradient,) = torch.autograd.grad(odds.sum(), [values], retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(value.sum(), [values], retain_graph=True, allow_unused=True)
         if gradient is None or not bool(gradient.any()):
             continue
         if form == "channels last":

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from tunesmith.data.pairs import SEPARATOR, apart
+from tunesmith.evaluation import figure
 from tunesmith.registry import require
 from tunesmith.reports.colours import css
 from tunesmith.reports.drawings.canvas import one_line
@@ -53,22 +54,33 @@ def safe(markup: str) -> Any:
     return require("markupsafe", "report", "a report").Markup(markup)
 
 
-def number(value: float) -> str:
-    """A score as it is written everywhere.
+def number(value: float, metric: str = "") -> str:
+    """A score as it is written everywhere; metric: what it is of, where that has a unit.
 
-    >>> number(0.91234), number(-0.5)
-    ('0.912', '−0.500')
+    >>> number(0.91234), number(-0.5), number(152345.6, "rmse")
+    ('0.912', '−0.500', '152,346')
     """
-    return f"{value:.3f}".replace("-", "−")
+    return figure(value, metric).replace("-", "−")
 
 
-def signed(value: float) -> str:
+def signed(value: float, metric: str = "") -> str:
     """A difference of scores.
 
-    >>> signed(0.0512), signed(-0.01)
-    ('+0.051', '−0.010')
+    >>> signed(0.0512), signed(-0.01), signed(12.5, "rmse")
+    ('+0.051', '−0.010', '+12.50')
     """
-    return f"{value:+.3f}".replace("-", "−")
+    return figure(value, metric, sign=True).replace("-", "−")
+
+
+def amount(value: float) -> str:
+    """A number of the data, in the person's unit, in as many digits as tell something.
+
+    >>> amount(12.5), amount(-1234567.0), amount(0.000125), amount(3.0)
+    ('12.5', '−1,234,567', '0.000125', '3')
+    """
+    written = figure(value, "rmse")
+    plain = "." in written and "e" not in written
+    return (written.rstrip("0").rstrip(".") if plain else written).replace("-", "−")
 
 
 def share_of(value: float) -> str:

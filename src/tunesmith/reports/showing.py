@@ -11,6 +11,7 @@ from tunesmith.errors import BadData
 from tunesmith.health.looks import jpeg, small
 from tunesmith.networks.network import Network
 from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess
+from tunesmith.reports.asked import Asked
 from tunesmith.reports.attribution import spoken
 from tunesmith.reports.content import Shown
 from tunesmith.reports.heat import heat_map
@@ -37,15 +38,25 @@ class Showing:
         found = self.data.splits[split][row]
         return Shown(found["id"], found["label"], **self._as_is(found["item"]))
 
-    def mistake(self, id_: str, truth: str, guess: str, probability: float, answer: int) -> Shown:
-        """A test example that was answered wrongly, with what the answer rests on.
+    def answered(
+        self,
+        id_: str,
+        truth: str,
+        guess: str,
+        asked: Asked,
+        *,
+        probability: float | None = None,
+        between: tuple[str, str] | None = None,
+    ) -> Shown:
+        """A test example with what was answered, and what the answer rests on.
 
-        answer: index of the guess among the network's outputs.
+        asked: what of the network's outputs is explained. probability, between: of the answer, as Shown has
+        them.
         """
         item = self._item("test", id_)
         seen = {} if item is None else self._as_is(item)
-        why = self._why(item, answer) if seen else {}
-        return Shown(id_, truth, guess=guess, probability=probability, **seen, **why)
+        why = self._why(item, asked) if seen else {}
+        return Shown(id_, truth, guess=guess, probability=probability, between=between, **seen, **why)
 
     def explain(self, shown: Sequence[Shown]) -> None:
         """Name why no answer of these is explained, where that was tried and failed for all."""
@@ -61,7 +72,7 @@ class Showing:
             self.missing.setdefault("pictures", "unreadable")
             return {}
 
-    def _why(self, item: Any, answer: int) -> dict[str, Any]:
+    def _why(self, item: Any, asked: Asked) -> dict[str, Any]:
         if self.network is None:
             return {}
         image = isinstance(item, Mapping)
@@ -69,7 +80,7 @@ class Showing:
             self.unexplained = "own_preprocess"
             return {}
         try:
-            why = self._heat(item, answer) if image else spoken(self.network, str(item), answer)
+            why = self._heat(item, asked) if image else spoken(self.network, str(item), asked)
         # A network of any form may stand here; that it cannot be explained must not cost the page.
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
             why = None
@@ -78,11 +89,11 @@ class Showing:
             return {}
         return {"heat" if image else "tokens": why}
 
-    def _heat(self, item: Mapping[str, Any], answer: int) -> bytes | None:
+    def _heat(self, item: Mapping[str, Any], asked: Asked) -> bytes | None:
         assert self.network is not None
         form = self.network.preprocess
         assert isinstance(form, ImagePreprocess)
-        heat = heat_map(self.network, item, answer)
+        heat = heat_map(self.network, item, asked)
         return None if heat is None else jpeg(warmed(small(item), heat, form))
 
     def _item(self, split: str, id_: str) -> Any:

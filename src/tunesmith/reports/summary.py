@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.reports.content import Content
-from tunesmith.reports.figures import score_of
+from tunesmith.reports.figures import learning_metric, score_of
 from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
 from tunesmith.verdicts.keeping import PROBE, SHALLOWER, TRAINED
@@ -35,7 +35,7 @@ def made_of(content: Content, words: Words, key: str, **values: str) -> str:
 def scored(content: Content, words: Words) -> str:
     """The score on the test split, with its interval."""
     count, metric = f"{int(content.scores['test']['count']):,}", str(content.scores["metric"])
-    written = {name: number(value) for name, value in vars(content.test).items()}
+    written = {name: number(value, metric) for name, value in vars(content.test).items()}
     return words("short.score", count=count, metric=words.named("metric", metric), **written)
 
 
@@ -52,13 +52,14 @@ def helped(content: Content, words: Words) -> str:
     outcome = "better" if gap.low > 0 else "worse" if gap.high < 0 else "same"
     if content.baseline != PROBE:
         outcome = f"{'probe' if content.baseline == TRAINED else 'simple'}.{outcome}"
+    metric = str(content.scores["metric"])
     return words(
         f"short.{outcome}",
         baseline=words.named("baseline", content.baseline),
-        theirs=number(content.baseline_test.value),
-        gap=signed(gap.value),
-        low=signed(gap.low),
-        high=signed(gap.high),
+        theirs=number(content.baseline_test.value, metric),
+        gap=signed(gap.value, metric),
+        low=signed(gap.low, metric),
+        high=signed(gap.high, metric),
     )
 
 
@@ -90,7 +91,7 @@ def alarmed(content: Content, words: Words) -> list[str]:
             words(
                 f"alarm.{alarm['kind']}",
                 against=named(str(told["against"])),
-                gap=signed(float(told.get("gap", 0.0))),
+                gap=signed(float(told.get("gap", 0.0)), str(content.scores["metric"])),
                 classes=words.listed(harmed, most=5),
             )
         )
@@ -99,16 +100,16 @@ def alarmed(content: Content, words: Words) -> list[str]:
 
 def doubling(content: Content, words: Words) -> str:
     """What the last doubling of the labels brought, and what the next one may bring."""
-    own = content.scores["learning"]["doubling"]
+    own, metric = content.scores["learning"]["doubling"], learning_metric(content)
     return words(
         "learning.doubling",
         count=f"{int(own['labels']):,}",
         half=f"{int(own['labels']) // 2:,}",
-        metric=words.named("metric", str(content.scores["metric"])),
-        gain=signed(float(own["value"])),
-        low=signed(float(own["low"])),
-        high=signed(float(own["high"])),
-        forecast=signed(float(own["forecast"])),
+        metric=words.named("metric", metric),
+        gain=signed(float(own["value"]), metric),
+        low=signed(float(own["low"]), metric),
+        high=signed(float(own["high"]), metric),
+        forecast=signed(float(own["forecast"]), metric),
     )
 
 
@@ -123,8 +124,8 @@ def without_twins(content: Content, words: Words) -> str | None:
         "short.leak",
         count=f"{int(without['count_left_out']):,}",
         metric=words.named("metric", metric),
-        value=number(score_of(again).value),
-        before=number(content.test.value),
+        value=number(score_of(again).value, metric),
+        before=number(content.test.value, metric),
     )
 
 

@@ -23,7 +23,7 @@ def metrics_table(content: Content, words: Words) -> Table:
         if "/" in name:  # of one class or column
             continue
         score = score_of(told)
-        rows.append((called(name, words), number(score.value), span(score, words)))
+        rows.append((called(name, words), number(score.value, name), span(score, words, name)))
     heading = words("scores.metric"), words("scores.value"), words("scores.interval")
     return Table(heading, tuple(rows), frozenset({1, 2}), foreign=False)
 

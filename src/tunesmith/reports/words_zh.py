@@ -46,16 +46,16 @@ CHINESE: Final[Mapping[str, str]] = {
     "baseline.linear probe": "线性探针",
     "baseline.majority class": "最大类别",
     "baseline.random twin": "随机权重（冻结）",
-    "baseline.TF-IDF": "TF-IDF 与逻辑回归",
     "baseline.first text alone": "仅第一侧文本的 TF-IDF",
     "baseline.second text alone": "仅第二侧文本的 TF-IDF",
+    "baseline.TF-IDF": "TF-IDF 与线性模型",
     "baseline.colour histogram": "颜色与边缘",
     "baseline.fine-tuned network": "微调后的网络",
     "baseline.from scratch": "从头训练",
     "split.train": "训练",
     "split.valid": "验证",
     "split.test": "测试",
-    "part.head": "分类头",
+    "part.head": "输出头",
     # Section headings of a run's page
     "run.kind": "微调报告",
     "run.scores": "效果如何",
@@ -129,12 +129,12 @@ CHINESE: Final[Mapping[str, str]] = {
     "scores.interval": "95% 区间",
     "scores.less": "{metric}（越小越好）",
     # Labels
-    "learning.lead": "网络特征上的线性分类头在同样测试样本上的{metric}，随它所学的标注样本数而变。",
+    "learning.lead": "网络特征上的线性输出头在同样测试样本上的{metric}，随它所学的标注样本数而变。",
     "learning.alt": "{metric}与标签数的关系。{rows}。",
     "learning.axis": "标签数",
     "learning.pretrained": "预训练",
     "learning.random": "随机权重",
-    "learning.doubling": "标签从 {half} 个增加到 {count} 个，线性分类头的{metric}变化 {gain} "
+    "learning.doubling": "标签从 {half} 个增加到 {count} 个，线性输出头的{metric}变化 {gain} "
     "[{low}, {high}]。若照此下去，标签再加一倍约值 {forecast}。",
     # Data
     "data.lead": "共 {total}，分为 {classes}：{train} 个用于学习，{valid} 个用于选择，{test} 个只用于最"
@@ -161,7 +161,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "ladder.passed_over": "跳过：下面一级没有提高，因此直接尝试最后一级",
     "ladder.not_reached": "未尝试",
     # Plan
-    "plan.lead": "行是网络的各个阶段，最下是输入，最上是分类头；列是训练阶段，越宽持续越久。",
+    "plan.lead": "行是网络的各个阶段，最下是输入，最上是输出头；列是训练阶段，越宽持续越久。",
     "plan.alt": "各阶段在每个训练阶段的学习率。{rows}。",
     "plan.alt.row": "{phase}，{epochs}：{parts} 个阶段中训练 {trained} 个，冻结 {frozen} 个",
     "plan.frozen": "冻结",
@@ -172,12 +172,12 @@ CHINESE: Final[Mapping[str, str]] = {
     "plan.trains": "训练的部分",
     "plan.rates": "学习率",
     "plan.all": "全部阶段",
-    "plan.head": "分类头",
+    "plan.head": "输出头",
     "plan.from": "{stage} 及以上",
     "plan.norm": "仅归一化层",
     "plan.bias": "仅偏置",
-    "plan.ridge": "分类头由闭式解得出",
-    "plan.lbfgs": "分类头求解至收敛",
+    "plan.ridge": "输出头由闭式解得出",
+    "plan.lbfgs": "输出头求解至收敛",
     "replay.done": "冻结阶段的输出对 {computed} 个样本各只计算一次并保存；训练中 {share} 的冻结计算由重"
     "放代替。",
     "replay.had": "冻结阶段的输出已由先前的运行算好；训练中 {share} 的冻结计算由重放代替。",

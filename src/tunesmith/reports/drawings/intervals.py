@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.evaluation import Score
 from tunesmith.reports.colours import stand_in
 from tunesmith.reports.drawings.canvas import LETTERS, WIDE, Canvas, drawn, extent, shortened
+from tunesmith.reports.drawings.histogram import ticks_of
 
 ROW = 40
 
@@ -40,7 +41,10 @@ def _painted(width: float, rows: Sequence[Row], zero: bool) -> Canvas:
     axes = canvas.axes(left, 0, width - left - right, step * len(rows))
     low, high = _range(rows, zero)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
-    axes.xaxis.set_major_locator(_ticks(5 if beside else 4))
+    if max(abs(low), abs(high)) < 1000:
+        axes.xaxis.set_major_locator(_ticks(5 if beside else 4))
+    else:
+        ticks_of(axes.xaxis, 5 if beside else 4)
     # Where names stand above the lines, marks reach no higher than the lines do.
     above, below = (0.5, 0.5) if beside else (-0.02, 0.42)
     marks = [tick for tick in axes.get_xticks() if low <= tick <= high]

@@ -9,8 +9,8 @@ middle. These come from the task's kind of answers, a `kind.Kind`. To give a tas
    `{% call parts.section(w, "ID", shown, missing) %}` each, around what `drawn` gave for it (`own.ID`).
    parts.jinja has tables, figures and cards of examples. A section that `drawn` leaves out is not shown,
    unless `missing` says why it is empty.
-3. Say its words in English and Chinese in a module of its own (`words_of_numbers.py`), and name that in
-   `words.TABLES`; `run.ID` is the heading of section ID.
+3. Say its words in English and Chinese in a module of its own (`words_of_numbers.py`), and name its table
+   in `words.OF_KINDS`; `run.ID` is the heading of section ID.
 4. Add a line to KINDS: the name of the task, or its `answers` where all such tasks look alike. A third
    party adds the class by an entry point of that name in the group `tunesmith.pages`.
 
@@ -32,7 +32,7 @@ KINDS: Final = Registry(
     "page",
     {
         "classes": "tunesmith.reports.kinds.classes:Classes",
-        "numbers": "tunesmith.reports.kinds.parts:Parts",
+        "numbers": "tunesmith.reports.kinds.numbers:Numbers",
         "parts": "tunesmith.reports.kinds.parts:Parts",
     },
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.reports.advice import Facts
+from tunesmith.reports.asked import odds_of
 from tunesmith.reports.calibration import calibrate
 from tunesmith.reports.chosen import most_confident_mistakes, some_of_each
 from tunesmith.reports.content import Advice, Calibration, Content, OfClasses, Shown
@@ -135,12 +136,12 @@ def _mistakes(had: Had) -> tuple[Shown, ...]:
     names, (probabilities, truth) = had.labels.names, _said(had.test)
     guess = probabilities.argmax(1)
     shown = tuple(
-        had.showing.mistake(
+        had.showing.answered(
             had.test.ids[row],
             names[truth[row]],
             names[guess[row]],
-            float(probabilities[row].max()),
-            int(guess[row]),
+            odds_of(int(guess[row])),
+            probability=float(probabilities[row].max()),
         )
         for row in most_confident_mistakes(probabilities, truth)
     )

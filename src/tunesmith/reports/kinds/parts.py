@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from tunesmith.reports.advice import Facts
-from tunesmith.reports.chosen import EXAMPLES
+from tunesmith.reports.chosen import EXAMPLES, evenly
 from tunesmith.reports.content import Advice, Content, Shown
 from tunesmith.reports.figures import SPLITS
 from tunesmith.reports.kinds.kind import Had, LearnedFrom
@@ -30,8 +28,7 @@ class Parts:
         data = had.showing.data
         if data is None:
             return ()
-        places = np.linspace(0, len(data.train) - 1, min(EXAMPLES, len(data.train)))
-        return tuple(had.showing.example("train", int(row)) for row in places.round())
+        return tuple(had.showing.example("train", row) for row in evenly(len(data.train), EXAMPLES))
 
     def advise(self, facts: Facts, own: Any) -> Iterable[Advice]:  # noqa: ARG002
         """Nothing beside what is advised of any run."""
