@@ -230,6 +230,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "norm": {"strategy": "full", "parts": "norm"},
     "solved": {"solver": "ridge"},
     "probe": {"strategy": "linear_probe", "solver": "lbfgs"},
+    "auto": {"strategy": "auto"},
     "mlp": {"head": "mlp", "augment": "flip"},
     "given plan": {"plan": "plan.json"},
     "own splits": {},
