@@ -41,6 +41,7 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/sturdy.py
 	$(BIN)/python bench/nulls.py
 	$(BIN)/python bench/planted.py
+	$(BIN)/python bench/predicting.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tunesmith.plan import Plan as Plan
     from tunesmith.plan import Settings as Settings
     from tunesmith.runs import Run as Run
-    from tunesmith.sources import load as load
     from tunesmith.sources.module import network as network
     from tunesmith.tasks.named import task as task
     from tunesmith.training.loop import Training as Training
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
     from tunesmith.verbs.check import check as check
     from tunesmith.verbs.compare import compare as compare
     from tunesmith.verbs.evaluate import evaluate as evaluate
+    from tunesmith.verbs.exporting import export as export
     from tunesmith.verbs.fit import fit as fit
+    from tunesmith.verbs.loading import load as load
     from tunesmith.verbs.looking import models as models
     from tunesmith.verbs.looking import stages as stages
     from tunesmith.verbs.predict import predict as predict
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tunesmith.verbs.rates import lr as lr
     from tunesmith.verbs.report import report as report
     from tunesmith.verbs.resume import resume as resume
+    from tunesmith.verbs.verifying import verify as verify
 
 # Names appear when they are first used: `import tunesmith` and `tunesmith --help` answer at once.
 _HOMES = {
@@ -57,8 +59,9 @@ _HOMES = {
     "check": "tunesmith.verbs.check",
     "compare": "tunesmith.verbs.compare",
     "evaluate": "tunesmith.verbs.evaluate",
+    "export": "tunesmith.verbs.exporting",
     "fit": "tunesmith.verbs.fit",
-    "load": "tunesmith.sources",
+    "load": "tunesmith.verbs.loading",
     "lr": "tunesmith.verbs.rates",
     "models": "tunesmith.verbs.looking",
     "network": "tunesmith.sources.module",
@@ -70,6 +73,7 @@ _HOMES = {
     "stages": "tunesmith.verbs.looking",
     "task": "tunesmith.tasks.named",
     "train": "tunesmith.training.loop",
+    "verify": "tunesmith.verbs.verifying",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]

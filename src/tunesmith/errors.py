@@ -11,6 +11,7 @@ TunesmithError
 ├── ModelUnavailable  OSError            weights that are not here and cannot be fetched
 ├── MissingPackage    ImportError        an optional package is not installed
 ├── BadRun            ValueError         a run folder that is missing, incomplete or damaged
+├── BadExport         ValueError         an export that cannot be made, is damaged, or differs from its run
 ├── DiskFailed        OSError            a file that cannot be written, on a disk that is full, say
 ├── FrozenMoved       RuntimeError       a frozen stage was changed: a bug, and the run is worth nothing
 ├── CannotReplay      RuntimeError       a network that cannot go on from stored activations at this cut
@@ -91,6 +92,10 @@ class MissingPackage(TunesmithError, ImportError):
 
 class BadRun(TunesmithError, ValueError):
     """A run folder that is missing, incomplete or damaged."""
+
+
+class BadExport(TunesmithError, ValueError):
+    """An export that cannot be made, that is damaged, or that answers otherwise than its run."""
 
 
 class DiskFailed(TunesmithError, OSError):

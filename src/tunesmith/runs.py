@@ -8,7 +8,8 @@ ladder.json       of strategy auto: the rungs, their gains, and why each was tak
 history.jsonl     one line an epoch; log.txt the same in plain lines
 examples.parquet  which example was in which split, its label, and a hash of its content
 checkpoint/       while it trains: weights that moved, the best ones, optimizer, random state
-model/            the result: weights, labels, preprocessing
+model/            the result: weights, labels, preprocessing, a model card
+golden.safetensors    some of the test split, by which an export is proven
 scores.json       with intervals, beside the baselines
 predictions.parquet   of the test split; predictions-valid.parquet of validation
 facts.json        seconds in all, how far each stage moved from its pretrained weights
@@ -317,6 +318,20 @@ class Run:
         import tunesmith
 
         return tunesmith.report(self, out=out, lang=lang, open=open, data=data)
+
+    def export(
+        self,
+        *,
+        to: str,
+        quantize: str | None = None,
+        pixels: bool = False,
+        out: str | Path | None = None,
+        data: Any = None,
+    ) -> Path:
+        """The network for other tools, proven; options as `tunesmith.export` explains them."""
+        import tunesmith
+
+        return tunesmith.export(self, to=to, quantize=quantize, pixels=pixels, out=out, data=data)
 
     def _read(self, source: Any, left_out: list[Finding] | None = None, /, **options: Any) -> Any:
         """New items; in a table that has the columns that the run was begun with, those are read."""

@@ -13,10 +13,21 @@ from typing import Any
 
 import pytest
 
-PAGES = ("cli.md", "api.md", "check.md", "data.md", "models.md", "rank.md", "rates.md", "snippets.md")
-LISTINGS = {"tasks", "strategies", "scores", "sources"}
+PAGES = (
+    "cli.md",
+    "api.md",
+    "check.md",
+    "data.md",
+    "export.md",
+    "models.md",
+    "rank.md",
+    "rates.md",
+    "snippets.md",
+)
+LISTINGS = {"tasks", "strategies", "scores", "sources", "formats"}
 COMMANDS = (
     *("fit", "resume", "check", "rank", "evaluate", "predict", "report", "compare"),
+    *("export", "verify"),
     *("stages", "plan", "lr", "models", "store", "demo"),
 )
 
@@ -80,7 +91,7 @@ def test_the_page_gives_the_defaults_of_the_code(cli: dict[str, str], name: str)
 
 def test_the_page_has_every_command_and_no_other(cli: dict[str, str]) -> None:
     assert set(commands()) == {*COMMANDS, *LISTINGS}
-    assert set(cli) == {*COMMANDS, "tasks, strategies, scores and sources"}
+    assert set(cli) == {*COMMANDS, "tasks, strategies, scores, sources and formats"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

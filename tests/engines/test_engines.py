@@ -20,7 +20,7 @@ from tunesmith.engines import ENGINES, TOLERANCE, Engine, agreement, build, onnx
 from tunesmith.engines.agreeing import difference
 from tunesmith.engines.compiled import compiler
 from tunesmith.engines.eager import live
-from tunesmith.engines.open_vino import _no_telemetry
+from tunesmith.engines.open_vino import no_telemetry
 from tunesmith.errors import BadOption, EngineFailed, MissingPackage
 
 Chunks = list[tuple[Tensor, ...]]
@@ -248,7 +248,7 @@ def test_a_missing_package_names_the_line_that_installs_it(
 
 def test_openvino_cannot_report_its_use_while_it_is_imported() -> None:
     before = sys.modules.get("openvino_telemetry")
-    with _no_telemetry(), pytest.raises(ImportError):
+    with no_telemetry(), pytest.raises(ImportError):
         import_module("openvino_telemetry")
     assert sys.modules.get("openvino_telemetry") is before
 

@@ -20,6 +20,8 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.errors import BadRun
+from tunesmith.exports.card import CARD
+from tunesmith.exports.golden import GOLDEN
 from tunesmith.health.saving import HEALTH
 from tunesmith.reports.predictions import Predictions, read_predictions
 from tunesmith.runs import Run, load_model
@@ -42,6 +44,7 @@ READERS: dict[str, Callable[[Run], object]] = {
     "predictions-valid.parquet": lambda run: validation_of(run),
     "facts.json": lambda run: run.facts,
     HEALTH: lambda run: read_sealed(run.folder, HEALTH),
+    GOLDEN: lambda run: read_sealed(run.folder, GOLDEN),
     "model": lambda run: load_model(run.folder / "model"),
     EXAMPLES: lambda run: examples_of(run),
     SEALS: lambda run: (
@@ -54,6 +57,7 @@ READERS: dict[str, Callable[[Run], object]] = {
         run.predictions,
         run.facts,
         read_sealed(run.folder, HEALTH),
+        read_sealed(run.folder, GOLDEN),
         validation_of(run),
     ),
 }
@@ -162,7 +166,7 @@ def survey(runs: dict[str, Path], count: int, draw: random.Random) -> Counter[st
     for i in range(count):
         kind = ("finished", "begun")[i % 2]
         run = runs[kind]
-        files = sorted(p for p in run.rglob("*") if p.is_file())
+        files = sorted(p for p in run.rglob("*") if p.is_file() and p.name != CARD)  # yours to edit
         path = draw.choice(files)  # by files, not by bytes: else nearly all would hit the weights
         content, where = flipped(path, draw)
         try:

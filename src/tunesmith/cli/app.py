@@ -16,6 +16,7 @@ import typer
 from tunesmith.choosing.scores import SCORES
 from tunesmith.cli.options import Grouped, Shown, as_command
 from tunesmith.errors import BadOption
+from tunesmith.exports import FORMATS
 from tunesmith.registry import Registry
 from tunesmith.sources import SOURCES
 from tunesmith.strategies import STRATEGIES
@@ -23,6 +24,7 @@ from tunesmith.tasks import TASKS
 from tunesmith.verbs.check import check
 from tunesmith.verbs.compare import compare
 from tunesmith.verbs.evaluate import evaluate
+from tunesmith.verbs.exporting import export
 from tunesmith.verbs.fit import fit
 from tunesmith.verbs.looking import demo, models, plan, stage_rows, stages
 from tunesmith.verbs.predict import predict
@@ -31,6 +33,7 @@ from tunesmith.verbs.rates import lr
 from tunesmith.verbs.report import report
 from tunesmith.verbs.resume import resume
 from tunesmith.verbs.storing import ASKED, store
+from tunesmith.verbs.verifying import verify
 
 WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
 EXAMPLES = """
@@ -195,6 +198,20 @@ def _evaluate(*, json: bool = False, **options: Any) -> None:
 
 def _report(**options: Any) -> None:
     typer.echo(report(**options))
+
+
+def _export(**options: Any) -> None:
+    typer.echo(export(**options))
+
+
+def _verify(*, json: bool = False, **options: Any) -> None:
+    proof = verify(**options)
+    if json:
+        from dataclasses import asdict
+
+        _echo_json(asdict(proof))
+    else:
+        typer.echo(f"sound: every file is as it was written\n{proof.told()}")
 
 
 def _compare(*, runs: list[str] | None = None, json: bool = False, **options: Any) -> None:
@@ -396,6 +413,8 @@ _add(
     output=(str, None, f"a file that ends in {', '.join(WRITTEN)}; by default CSV on standard output."),
 )
 _add(report, _report, "runs/latest --open", arguments=("run",))
+_add(export, _export, "runs/latest --to onnx", arguments=("run",))
+_add(verify, _verify, "runs/latest/exports/onnx", arguments=("folder",), json=ONE)
 _add(
     compare,
     _compare,
@@ -457,3 +476,4 @@ _listing("tasks", "The tasks that can be learned.", lambda: _summaries(TASKS))
 _listing("strategies", "The strategies: which stages train when.", lambda: _summaries(STRATEGIES))
 _listing("scores", "The scores that a ranking shows.", lambda: _summaries(SCORES))
 _listing("sources", "The sources of networks.", lambda: _summaries(SOURCES))
+_listing("formats", "The formats of exports.", lambda: _summaries(FORMATS))

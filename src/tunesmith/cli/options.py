@@ -73,6 +73,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
 UNSEEN = {
     "resume": ("data", "model"),
     "report": ("data",),
+    "export": ("data",),
 }  # parameters that only Python has, beside every verb's reporter
 Shown = tuple[Any, Any, str]  # type, default, help
 

@@ -41,7 +41,7 @@ def build(
     prefix: nn.Module, example: Sequence[Tensor], *, precision: str, ragged: bool, rows: int
 ) -> OpenVino:
     """See engine.build. Raises MissingPackage, or EngineFailed where it cannot run the prefix."""
-    with _no_telemetry():
+    with no_telemetry():
         openvino = require("openvino", "openvino", "engine openvino")
         frontend = require("openvino.frontend", "openvino", "engine openvino")
         decoder = require("openvino.frontend.pytorch.ts_decoder", "openvino", "engine openvino")
@@ -81,7 +81,7 @@ def _settings(precision: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _no_telemetry() -> Iterator[None]:
+def no_telemetry() -> Iterator[None]:
     """Hide the package through which OpenVINO reports its use when it is first imported."""
     package = "openvino_telemetry"
     before = sys.modules.get(package)

@@ -42,7 +42,8 @@ class Pool(nn.Module):
         if self.pooling == "cls":
             return states[:, 0]
         if self.pooling == "last":
-            return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+            # shape, not len(): the latter would write the batch's size into an exported graph.
+            return states[torch.arange(states.shape[0], device=states.device), mask.sum(1) - 1]
         weights = mask.unsqueeze(-1).to(states.dtype)
         if self.pooling == "max":
             return states.masked_fill(weights == 0, -torch.inf).amax(1)

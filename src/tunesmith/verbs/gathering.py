@@ -42,7 +42,7 @@ def gather(run: Run, *, data: Any = None) -> Content:
     kind, missing = kind_of(name), dict[str, str]()
     test, valid = read_predictions(run.folder, "test", task, labels), _valid(run, task, labels)
     kept = kept_labels(run.folder)
-    read = _read(run, asked, manifest, data, missing)
+    read = read_again(run, asked, manifest, data, missing)
     showing = Showing(read, _network(run, missing) if read is not None else None, missing)
     had = Had(task, labels, scores, None if kept is None else kept["train"], valid, test, showing)
     own, health = kind.gather(had), _health(run, missing)
@@ -112,7 +112,7 @@ def _sizes(had: Had, kept: Mapping[str, tuple[str, ...]] | None) -> dict[str, in
     return {"train": sum(had.labels.counts), "valid": valid, "test": len(had.test.ids)}
 
 
-def _read(
+def read_again(
     run: Run, asked: Mapping[str, Any], manifest: Mapping[str, Any], given: Any, missing: dict[str, str]
 ) -> Data | None:
     """The data again, if they are those that the run learned from."""

@@ -1,26 +1,59 @@
-"""The network that a fit begins with."""
+"""Networks by name: what a fit begins with, and what a run ended with."""
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from tunesmith.data.data import Data
 from tunesmith.errors import BadOption
 from tunesmith.networks.network import Network, Want
-from tunesmith.runs import load_model
+from tunesmith.runs import Run, load_model
 from tunesmith.sources import load as load_named
 from tunesmith.sources import resolve
 from tunesmith.sources.module import with_head
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.verbs.reporting import Reporter
 
+if TYPE_CHECKING:
+    from torch import nn
+
 WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
+
+
+@overload
+def load(model: str, want: Want) -> Network: ...
+@overload
+def load(model: str | Path | Run) -> nn.Module: ...
+def load(model: str | Path | Run, want: Want | None = None) -> Network | nn.Module:
+    """The network of a name, with the head that is wanted; or a run's, as a plain torch module.
+
+    The module is on the CPU, in eval mode, and takes inputs that are ready: images normalised, texts as
+    tokens by name. It is loaded anew each time, so what is done to it touches nothing else.
+
+    model: a model's name and what is wanted of it; or a run, or its folder, alone.
+
+    Raises BadOption for a name alone, or for a run with a wish: `fit` gives a run's network another head.
+    """
+    run = model if isinstance(model, Run) else None
+    if run is None and (Path(model).expanduser() / "manifest.json").is_file():  # type: ignore[arg-type]
+        run = Run.open(model)  # type: ignore[arg-type]
+    if run is not None:
+        if want is not None:
+            raise BadOption(f"{run.folder.name} is a run, whose network is loaded as it is; leave want out.")
+        return load_model(run.folder / "model", module=copy.deepcopy(run.module))[0].module
+    if want is None:
+        raise BadOption(
+            f"no run at {model}; for a model's name say what is wanted of it: "
+            f"load(NAME, Want(KIND, outputs=K))."
+        )
+    return load_named(str(model), want)
 
 
 def wanted_network(

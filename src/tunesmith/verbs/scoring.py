@@ -13,14 +13,18 @@ import numpy as np
 
 from tunesmith.errors import BadRun
 from tunesmith.evaluation import evaluate
+from tunesmith.exports.card import CARD, card
+from tunesmith.exports.golden import GOLDEN, golden_of
+from tunesmith.files import write_whole
 from tunesmith.reports.moved import Pretrained
 from tunesmith.reports.predictions import FILES
 from tunesmith.runs import FACTS, Run, save_model
 from tunesmith.seals import settle, write_sealed
-from tunesmith.tasks.task import Labels, Task
+from tunesmith.tasks.task import Labels, Task, target_array
 from tunesmith.training import processes
 from tunesmith.training.loop import Training
 from tunesmith.verbs.baselines import Baselines
+from tunesmith.verbs.carding import facts_of
 from tunesmith.verbs.judging import judged
 from tunesmith.verbs.keeping import keep_better, moved_stages, predictions_of
 from tunesmith.verbs.reporting import Reporter, outcome
@@ -71,6 +75,9 @@ def finish(
     for split, file in FILES.items():
         write_sealed(folder, file, _table(task, data.splits[split], labels, predictions[split]))
     write_sealed(folder, FACTS, json.dumps(_facts(started, pretrained), indent=1) + "\n")
+    answered = target_array(task, data.test, labels)
+    golden = golden_of(started.examples["test"], answered, seed=started.asked["seed"])
+    write_sealed(folder, GOLDEN, golden.to_bytes())
     written = {
         "metric": training.metric,
         "kept": _kept(started, training, kept.decision),
@@ -79,6 +86,8 @@ def finish(
         **said,
         **_without_duplicates(started, predictions["test"]),
     }
+    # Not sealed: a card is for people, who may know more than the run does.
+    write_whole(folder / "model" / CARD, card(facts_of(Run(folder.resolve()), written)))
     write_sealed(folder, "scores.json", json.dumps(written, indent=1) + "\n")
     # A finished run is never resumed, and its checkpoints are several times the size of its model.
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

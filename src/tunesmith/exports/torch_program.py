@@ -1,0 +1,60 @@
+"""A program of torch.export (.pt2): runs wherever torch does, without the code of the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunesmith.exports.format import Subject
+from tunesmith.exports.graph import traced
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A loaded program."""
+
+    program: Any
+    labels: tuple[str, ...]
+    version: str
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """See Runtime."""
+        with torch.inference_mode():
+            return self.program(*inputs.values())  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class TorchProgram:
+    """See Format."""
+
+    name: str = "torch"
+    says: str = "a torch.export program"
+    file: str = "model.pt2"
+    needs: tuple[tuple[str, str], ...] = ()
+    pixels: bool = True
+    quantizes: bool = False
+
+    def refuses(self, described: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """Any network, as long as it can be traced."""
+        return None
+
+    def write(self, subject: Subject, folder: Path) -> dict[str, Any]:
+        """Labels and preprocessing travel inside as `labels.json` and `preprocess.json`."""
+        inside = {
+            "labels.json": json.dumps(subject.labels.names),
+            "preprocess.json": json.dumps(subject.network.preprocess.spec()),
+        }
+        torch.export.save(traced(subject), folder / self.file, extra_files=inside)
+        return {}
+
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+        """See Format."""
+        inside = {"labels.json": ""}
+        program = torch.export.load(folder / self.file, extra_files=inside).module()
+        return Opened(program, tuple(json.loads(inside["labels.json"])), f"torch {torch.__version__}")

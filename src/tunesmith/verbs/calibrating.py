@@ -1,0 +1,74 @@
+"""A run's data again, for int8: training examples to calibrate it, test examples to judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from torch import Tensor
+
+from tunesmith.errors import BadData, BadOption
+from tunesmith.exports.format import taken
+from tunesmith.exports.golden import Golden, named
+from tunesmith.exports.proof import BATCH
+from tunesmith.exports.quantized import CALIBRATED
+from tunesmith.runs import Run
+from tunesmith.training.examples import Examples
+from tunesmith.training.sampling import drawn
+from tunesmith.verbs.gathering import read_again
+
+JUDGED: Final = 2_000  # test examples, at most
+REASONS: Final = {
+    "data_in_memory": "were given in memory; pass them again: run.export(..., data=...)",
+    "data_gone": "cannot be read any more; pass them: run.export(..., data=...)",
+    "data_changed": "are not the same any more; put them back",
+}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Raw examples. learned: of the training split. tested: of the test split, with their true answers."""
+
+    learned: list[Mapping[str, Tensor]]
+    tested: list[Mapping[str, Tensor]]
+    targets: list[Any]
+
+    def batches(
+        self, spec: Mapping[str, Any], *, pixels: bool
+    ) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
+        """Both as an export takes them."""
+        learned, tested = (
+            [taken(spec, Golden(batch), pixels=pixels) for batch in own]
+            for own in (self.learned, self.tested)
+        )
+        return learned, tested
+
+
+def calibration_of(run: Run, data: Any) -> Calibration:
+    """The examples. Raises BadData where the data cannot be had, with the reason."""
+    missing: dict[str, str] = {}
+    found = read_again(run, run.asked, run.manifest, data, missing)
+    if found is None:
+        raise BadData(
+            f"int8 is calibrated on training examples and judged on the test split, and the data of "
+            f"{run.folder} {REASONS[missing['pictures']]}."
+        )
+    _, task, labels = run.model
+    form = run.model[0].preprocess
+    learned, tested = (Examples(found.splits[split], form, task=task) for split in ("train", "test"))
+    if tested.of is not None:
+        raise BadOption(f"int8 is there for tasks that see an example at once, and {task.name} cuts it up.")
+    rows = drawn(len(tested), JUDGED, seed=0)
+    targets = task.targets(found.test, labels)
+    return Calibration(
+        _batches(learned, drawn(len(learned), CALIBRATED, seed=0)),
+        _batches(tested, rows),
+        [targets[row] for row in rows],
+    )
+
+
+def _batches(examples: Examples, rows: np.ndarray) -> list[Mapping[str, Tensor]]:
+    takes = examples.preprocess.takes
+    return [named(examples.raw(rows[i : i + BATCH]), takes) for i in range(0, len(rows), BATCH)]

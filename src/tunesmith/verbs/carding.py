@@ -1,0 +1,45 @@
+"""What a run's model card is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Final
+
+from tunesmith.exports.card import Facts
+from tunesmith.exports.licences import weights_licence
+from tunesmith.plan import table
+from tunesmith.runs import Run
+from tunesmith.verbs.options import IN_MEMORY
+
+PACKAGES: Final = ("tunesmith", "torch", "torchvision", "timm", "transformers")  # that a card names
+
+
+def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
+    """The facts of a run's card. scores: what scores.json says, or is about to."""
+    described, asked, manifest = run.described, run.asked, run.manifest
+    return Facts(
+        name=run.folder.name,
+        data=data_name(asked.get("data")),
+        described=described,
+        network=str(manifest["network"]),
+        seed=int(manifest["seed"]),
+        packages={
+            n: manifest.get("packages", {}).get(n) for n in ("tunesmith", "torch", "timm", "transformers")
+        },
+        plan=table(run.plan, [part["name"] for part in described["parts"]]),
+        scores=scores,
+        licences={"weights": weights_licence(described.get("recipe"), asked.get("model")), "data": None},
+    )
+
+
+def data_name(data: object) -> str:
+    """How data are called, without where they lie on one machine.
+
+    >>> data_name("/home/ann/photos"), data_name("<in memory: DataFrame>"), data_name(["a.csv", "b.csv"])
+    ('photos', 'data given in memory', 'a.csv, b.csv')
+    """
+    if isinstance(data, list | tuple):
+        return ", ".join(data_name(own) for own in data)
+    text = str(data)
+    return "data given in memory" if text.startswith(IN_MEMORY) else PurePath(text).name or text

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith as ts
+from tunesmith.verbs.reporting import Silent
+
+Export = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def text_run(
+    reviews: Path, tiny_text: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a finished run on `reviews`, its tokens read by their mean."""
+    out = tmp_path_factory.mktemp("runs") / "reviews"
+    model = f"hf/{tiny_text('bert')}?pooling=mean"
+    options: dict[str, Any] = {"epochs": 2, "batch": 8, "lr": 0.01, "keep": "trained", "baselines": "none"}
+    ts.fit(reviews, model=model, device="cpu", out=out, reporter=Silent(), **options)
+    return out
+
+
+@pytest.fixture(scope="session")
+def number_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run that gives a number for a picture: how bright it is, about 1,000."""
+    import numpy as np
+    from PIL import Image
+
+    place = tmp_path_factory.mktemp("numbers")
+    paths = sorted(photos.rglob("*.png"))
+    lines = [f"{p},{1000 + np.asarray(Image.open(p)).mean():.2f}" for p in paths]
+    (place / "bright.csv").write_text("\n".join(["path,brightness", *lines]) + "\n")
+    options: dict[str, Any] = {"epochs": 1, "batch": 8, "keep": "trained", "baselines": "none"}
+    ts.fit(
+        place / "bright.csv", target="brightness", model="timm/test_resnet@none", image_size=32,
+        device="cpu", out=place / "run", reporter=Silent(), **options,
+    )  # fmt: skip
+    return place / "run"
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """The folder of an export, made once for the same run and options; copy it to change it."""
+    made: dict[str, Path] = {}
+
+    def export(run: Path, **options: Any) -> Path:
+        key = json.dumps([str(run), options])
+        if key not in made:
+            made[key] = ts.export(
+                run, **options, out=tmp_path_factory.mktemp("exports") / "it", reporter=Silent()
+            )
+        return made[key]
+
+    return export

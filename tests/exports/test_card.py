@@ -1,0 +1,62 @@
+"""A model card says what the run knows, in the form that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import tunesmith as ts
+from tunesmith.errors import BadOption
+
+
+def test_a_run_has_a_card_that_the_hub_reads(photo_run: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    card = hub.ModelCard.load(photo_run / "model" / "README.md")
+    scores = json.loads((photo_run / "scores.json").read_text())
+    assert card.data.pipeline_tag == "image-classification"
+    assert card.data.license == "unknown"  # random weights have none that is known
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert results["accuracy"].metric_value == scores["test"]["metrics"]["accuracy"]["value"]
+    assert results["accuracy"].dataset_name == "photos"
+    assert scores["verdict"] in card.text
+    assert "| blue |" in card.text
+    assert "held-out examples of the same data" in card.text
+
+
+def test_a_card_tells_no_path_of_the_machine(photo_run: Path, photos: Path) -> None:
+    text = (photo_run / "model" / "README.md").read_text()
+    assert str(photos.parent) not in text
+    assert str(photo_run.parent) not in text
+
+
+def test_a_weights_file_that_states_its_licence_gives_it_to_the_card(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from tunesmith.exports.licences import weights_licence
+
+    path = tmp_path / "birds.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"licence": "Apache-2.0"})
+    recipe = {"source": "timm", "model": "resnet18"}
+    assert weights_licence(recipe, f"timm/resnet18@{path}") == "Apache-2.0"
+    assert weights_licence(recipe, str(path)) == "Apache-2.0"
+    assert weights_licence(recipe, "timm/resnet18@none") is None
+
+
+def test_a_run_is_loaded_as_a_plain_module(photo_run: Path) -> None:
+    module = ts.load(photo_run)
+    assert isinstance(module, torch.nn.Module)
+    assert not module.training
+    images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
+    network = ts.Run.open(photo_run).model[0]
+    with torch.no_grad():
+        assert torch.equal(module(network.preprocess.ready(images)), network(images))
+
+
+def test_a_name_alone_is_not_loaded_without_saying_what_for(photo_run: Path) -> None:
+    with pytest.raises(BadOption, match=r"no run at torchvision/resnet18@none; for a model's name say what"):
+        ts.load("torchvision/resnet18@none")
+    with pytest.raises(BadOption, match="is a run, whose network is loaded as it is; leave want out"):
+        ts.load(str(photo_run), ts.Want("image-classification", 3))
