@@ -42,6 +42,7 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/nulls.py
 	$(BIN)/python bench/planted.py
 	$(BIN)/python bench/predicting.py
+	$(BIN)/python bench/pairs.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import auto_table
+from pairs_page import beside_the_trainer
 from verdict_page import verdicts
 
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -82,6 +83,7 @@ def write_numbers(folder: Path, page: Path) -> None:
     if "predicting" in results:
         lines += predicting(results["predicting"])
     lines += verdicts(results)
+    lines += beside_the_trainer(results)
     lines += sturdy(folder)
     for step, section in SECTIONS.items():
         if replay.get(step, {}).get("runs"):

@@ -60,7 +60,7 @@ def test_loss_and_gradients_are_those_of_transformers_on_the_same_batch(name: st
     theirs = reference(**tokens, labels=truth).loss
     loss = ours(PAIRS)
     assert torch.equal(loss.detach(), theirs.detach())
-    (loss + theirs).backward()  # type: ignore[no-untyped-call]
+    (loss + theirs).backward()
     expected = dict(reference.named_parameters())
     for weight, own in network.module.named_parameters():
         assert own.grad is not None
