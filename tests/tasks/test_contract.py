@@ -111,6 +111,10 @@ class TestTokenClassification(OfName):
         return found
 
 
+class TestTokenClassificationOfLongTexts(TestTokenClassification):
+    window = 12
+
+
 def test_every_task_is_a_member() -> None:
     members = [TestImageClassification, TestTextClassification, TestImageRegression, TestTextRegression]
     members += [TestTextPairClassification, TestTextPairRegression, TestTokenClassification]

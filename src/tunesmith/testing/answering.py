@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tunesmith.tasks.task import less_is_better
@@ -126,18 +128,21 @@ class Answering:
     def test_a_table_has_a_row_per_prediction_with_the_same_columns(self, known: Known) -> None:
         predictions = known.answers(known.mixed)
         for full in (False, True):
-            rows = known.task.table(predictions, known.labels, full=full)
+            rows = _table(known, predictions, full=full)
             assert len(rows) == len(predictions)
             assert len({tuple(row) for row in rows}) == 1
-            assert json.loads(json.dumps(rows)) is not None
+        assert json.loads(json.dumps(_table(known, predictions, full=False)))
         assert known.task.table([], known.labels) == []
 
     def test_what_a_file_holds_of_predictions_scores_as_they_do(self, known: Known) -> None:
+        """Pages and comparisons read answers and labels from a Parquet file alone."""
         predictions = known.answers(_half_right(known))
-        rows = known.task.table(predictions, known.labels, full=True)
-        again = known.task.from_table({name: [row[name] for row in rows] for name in rows[0]}, known.labels)
+        file = pa.Table.from_pylist(_table(known, predictions, full=True))
+        columns = {name: file[name].to_pylist() for name in file.column_names}
+        again = known.task.from_table(columns, known.labels)
+        targets = known.task.targets({"label": list(known.data.train["label"])}, known.labels)
         expected = _scored(known, predictions, known.targets)
-        assert _scored(known, again, known.targets) == pytest.approx(expected, rel=1e-9)
+        assert _scored(known, again, targets) == pytest.approx(expected, rel=1e-9)
         with pytest.raises((KeyError, ValueError)):
             known.task.from_table({"id": list(known.data.train["id"])}, known.labels)
 
@@ -148,6 +153,13 @@ class Answering:
         network = known.network(known.mixed)
         answers = predict(network, known.task, known.data.train, known.labels, batch=1)
         assert same(answers, known.answers(known.mixed))
+
+
+def _table(known: Known, predictions: list[Any], *, full: bool) -> list[dict[str, Any]]:
+    """Rows for a person or a file, told what was asked where the task wants to know."""
+    wanted = "items" in inspect.signature(known.task.table).parameters
+    items: dict[str, Any] = {"items": list(known.data.train["item"])} if wanted else {}
+    return known.task.table(predictions, known.labels, full=full, **items)
 
 
 def _half_right(known: Known) -> Any:

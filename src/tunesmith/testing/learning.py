@@ -70,27 +70,36 @@ class Learning:
         assert _cost(known, known.right) < _cost(known, known.wrong)
 
     def test_the_loss_is_the_mean_over_the_examples(self, known: Known) -> None:
-        """Or a batch that does not fit into memory and is taken in pieces would train something else."""
+        """Or a batch that does not fit into memory and is taken in pieces would train something else.
+
+        Of a task of parts an example may count by how many it has; the mean still lies between the examples'.
+        """
         each = [_cost(known, known.mixed, piece) for piece in known.batch.parts(known.batch.size)]
-        assert _cost(known, known.mixed) == pytest.approx(np.mean(each), rel=1e-4)
+        found = _cost(known, known.mixed)
+        if known.task.answers == "parts":
+            assert min(each) <= found * (1 + 1e-4)
+            assert found <= max(each) * (1 + 1e-4)
+        else:
+            assert found == pytest.approx(np.mean(each), rel=1e-4)
 
     def test_weights_multiply_each_examples_loss(self, known: Known) -> None:
         batch, size = replace(known.batch, weights=None), known.batch.size
-        each = [_cost(known, known.mixed, piece) for piece in batch.parts(size)]
-        whole = _cost(known, known.mixed, replace(batch, weights=torch.ones(size)))
-        for weights in (torch.eye(size)[0], torch.arange(size) / 2):
-            share = np.dot(weights.numpy(), each) / np.sum(each)
-            found = _cost(known, known.mixed, replace(batch, weights=weights))
-            assert found == pytest.approx(share * whole, rel=1e-4)
+        each = [_cost(known, known.mixed, replace(batch, weights=own)) for own in torch.eye(size)]
+        even = _cost(known, known.mixed, replace(batch, weights=torch.ones(size)))
+        assert sum(each) == pytest.approx(even, rel=1e-4)
+        weights = torch.arange(size) / 2
+        found = _cost(known, known.mixed, replace(batch, weights=weights))
+        assert found == pytest.approx(np.dot(weights.numpy(), each), rel=1e-4)
 
     def test_the_loss_moves_what_the_network_puts_out(self, known: Known) -> None:
-        """A finite gradient for every example that was answered wrong."""
+        """A finite gradient for every example that was answered wrong; a window may have nothing to learn."""
         network = known.network(known.wrong)
         known.task.loss(network, replace(known.batch, weights=None)).backward()  # type: ignore[no-untyped-call]
         gradient: Any = next(network.module.parameters()).grad
         assert gradient is not None
         assert torch.isfinite(gradient).all()
-        assert gradient.flatten(1).abs().amax(1).gt(0).all()
+        moved = gradient.flatten(1).abs().amax(1) > 0
+        assert moved.any() if known.task.answers == "parts" else moved.all()
 
 
 def _dice() -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,8 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
+    if is_dataclass(one) and is_dataclass(other):
+        return type(one) is type(other) and same(vars(one), vars(other))
     if isinstance(one, Tensor):
         one = one.detach().numpy()
     if isinstance(other, Tensor):
