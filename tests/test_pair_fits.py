@@ -42,6 +42,7 @@ def run(same: Path, tiny_text: Callable[[str], Path], tmp_path_factory: pytest.T
     found = ts.fit(
         same,
         model=f"hf/{tiny_text('bert')}",
+        strategy="lp_ft",
         epochs=1,
         keep="trained",
         out=tmp_path_factory.mktemp("runs") / "same",
