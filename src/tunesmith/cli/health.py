@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tunesmith.health.finding import Health, Item
 
+EACH = {"classes": "class", "numbers": "column", "parts": "type"}  # what the table has a row of
 SHOWN = 3  # groups of a finding, and items of a group
 CLASSES = 12  # rows of the table of counts; of more classes the largest and the smallest
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -28,7 +29,7 @@ def draw(health: Health, *, page: str | None = None, console: Console | None = N
     console = console or Console(highlight=False, soft_wrap=True)
     console.print(_counts(health))
     for finding in health.findings:
-        sentence, advice = say(finding)
+        sentence, advice = say(finding, takes=health.takes, answers=health.answers)
         console.print()
         console.print(Text.assemble((f"{finding.level}: ", STYLES[finding.level]), sentence))
         for group in finding.groups[:SHOWN]:
@@ -44,7 +45,7 @@ def _counts(health: Health) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("class", *SPLITS, box=None, pad_edge=False)
+    table = Table(EACH[health.answers], *SPLITS, box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     order = sorted(health.counts, key=lambda name: (-sum(health.counts[name].values()), name))
@@ -55,7 +56,9 @@ def _counts(health: Health) -> Any:
             cells = (f"{health.counts[name].get(split, 0):,}" for split in SPLITS)
             table.add_row(Text(name), *cells)
         else:
-            table.add_row(Text(f"… {cut:,} more classes", style="dim"))
+            table.add_row(
+                Text(f"… {cut:,} more{' classes' if health.answers == 'classes' else ''}", style="dim")
+            )
     totals = (sum(row.get(split, 0) for row in health.counts.values()) for split in SPLITS)
     table.add_row(Text("all", style="bold"), *(f"{total:,}" for total in totals))
     return table

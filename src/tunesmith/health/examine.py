@@ -87,6 +87,8 @@ def examine(
     facts, odd = about_images(roll, seen.looks) if seen.looks else about_texts(roll, lengths)
     unusable = [*_unusable(roll, skip_bad), *_absent(seen, skip_bad)]
     kind = seen.data.answers
+    if kind != "classes":  # each number is a label of its own, of which a form of files tells nothing
+        odd = [finding for finding in odd if finding.kind != "modes_tell"]
     answers: list[Finding] = []
     if kind == "numbers":
         answers = about_numbers(roll, seen.data.targets)
@@ -123,6 +125,7 @@ def examine(
         facts,
         skipped,
         None if features is None else features.model,
+        kind,
     )
     return Examined(health, leaked[roll.splits == TEST])
 

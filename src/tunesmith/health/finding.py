@@ -51,7 +51,7 @@ class Health:
     counts: examples that can be used by label and split: {"glass": {"train": 350, "valid": 75, "test": 76}}.
     facts: measured quantities beside the findings: image sizes and modes, text lengths, by name.
     skipped: kinds of finding that were not looked for, each with the reason as a key of `health.words.WORDS`.
-    model: whose features were used; None without them.
+    model: whose features were used; None without them. answers: "classes", "numbers" or "parts".
     """
 
     name: str
@@ -62,3 +62,4 @@ class Health:
     facts: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
+    answers: str = "classes"

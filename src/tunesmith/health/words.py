@@ -217,6 +217,30 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "其中至多一个标签是对的：请确定正确的标签并删除其余副本。",
         ),
     },
+    "byte_equal_two_labels.numbers": {
+        "en": Words(
+            "byte-equal with different numbers",
+            "Byte for byte the same, but with different numbers: {groups:,} {grouped}.",
+            "At most one of the numbers is right: decide, and remove the other copies.",
+        ),
+        "zh": Words(
+            "内容完全相同但数值不同",
+            "有 {groups:,} 组{items}逐字节相同，却带有不同的数值。",
+            "其中至多一个数值是对的：请确定正确的数值并删除其余副本。",
+        ),
+    },
+    "short_texts.numbers": {
+        "en": Words(
+            "very short texts",
+            "{count:,} of {total:,} {items} have fewer than {least} characters.",
+            "Look whether they say enough to tell a number by.",
+        ),
+        "zh": Words(
+            "过短的文本",
+            "{total:,} {counted}中有 {count:,} 条少于 {least} 个字符。",
+            "请查看它们是否足以判断数值。",
+        ),
+    },
     "byte_equal_across": {
         "en": Words(
             "byte-equal across splits",
@@ -413,13 +437,16 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
 }
 
 
-def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[str, str]:
+def say(
+    finding: Finding, lang: str = "en", *, takes: str = "image", answers: str = "classes"
+) -> tuple[str, str]:
     """The sentence and the advice of a finding.
 
     takes: "image", "text" or "pair", what the data hold, where the finding's values do not say it.
+    answers: what their labels are: some kinds have words of their own for numbers.
     Raises UnknownName for a kind or a language that has no words.
     """
-    words = _words(finding.kind, lang)
+    words = _words(finding.kind, lang, answers)
     takes = str(finding.values.get("takes", takes))
     one = lang == "en" and finding.values.get("groups") == 1
     values = {
@@ -431,14 +458,14 @@ def say(finding: Finding, lang: str = "en", *, takes: str = "image") -> tuple[st
     return words.sentence.format_map(values), words.advice.format_map(values)
 
 
-def title(kind: str, lang: str = "en") -> str:
+def title(kind: str, lang: str = "en", *, answers: str = "classes") -> str:
     """A few words for a kind of finding, or for the reason why one was not looked for."""
-    return _words(kind, lang).title
+    return _words(kind, lang, answers).title
 
 
-def _words(kind: str, lang: str) -> Words:
+def _words(kind: str, lang: str, answers: str) -> Words:
     if kind not in WORDS:
         raise UnknownName(f"no kind of finding is called {kind!r}{did_you_mean(kind, WORDS) or '.'}")
     if lang not in LANGUAGES:
         raise UnknownName(f"findings are said in {' and '.join(LANGUAGES)}; found {lang!r}.")
-    return WORDS[kind][lang]
+    return WORDS.get(f"{kind}.{answers}", WORDS[kind])[lang]

@@ -33,8 +33,8 @@ def told(health: Health, words: Words) -> list[Told]:
         Told(
             finding,
             words(f"health.level.{finding.level}"),
-            title(finding.kind, words.lang),
-            *say(finding, words.lang, takes=health.takes),
+            title(finding.kind, words.lang, answers=health.answers),
+            *say(finding, words.lang, takes=health.takes, answers=health.answers),
         )
         for finding in sorted(health.findings, key=lambda finding: ORDER[finding.level])
     ]

@@ -40,7 +40,8 @@ def health_page(
     cards = _Cards(health, picture, text, words)
     found = [(one, cards.of(one.finding), _shown(one.finding, words)) for one in told(health, words)]
     total = sum(n for own in health.counts.values() for n in own.values())
-    noun = f"{health.takes}s"
+    noun, of_classes = f"{health.takes}s", health.answers == "classes"
+    counts = words("health.counts" if of_classes else "health.splits")
     sections = [
         part
         for part, there in (
@@ -57,13 +58,14 @@ def health_page(
         title=f"{named(health.name)} – {words('health.page')}",
         kind=words("health.page"),
         heading=named(health.name),
-        contents=[(part, words(f"health.{part}")) for part in sections],
+        contents=[(part, counts if part == "counts" else words(f"health.{part}")) for part in sections],
         shown=sections,
+        counts_heading=counts,
         health=health,
         found=found,
         short=_short(health, words, words.many(total, noun)),
-        counts=counts_figure(health.counts, words) if health.counts else None,
-        counted=counts_table(health.counts, words),
+        counts=counts_figure(health.counts, words) if health.counts and of_classes else None,
+        counted=counts_table(health.counts, words, health.answers),
         undrawn=words("data.most", n=f"{len(health.counts) - DRAWN:,}") if len(health.counts) > DRAWN else "",
         facts=[(words.named("fact", name), _fact(value, words)) for name, value in health.facts.items()],
         skipped=[(title(kind, lang), title(why, lang)) for kind, why in health.skipped.items()],
@@ -72,7 +74,12 @@ def health_page(
 
 def _short(health: Health, words: Words, total: str) -> list[str]:
     """How much there is, and how much was found in it."""
-    said = [words("health.short", total=total, classes=words.many(len(health.counts), "classes"))]
+    if health.answers == "classes":
+        said = [words("health.short", total=total, classes=words.many(len(health.counts), "classes"))]
+    elif health.answers == "numbers":
+        said = [words("health.short.numbers", total=total, names=words.listed(map(named, health.counts)))]
+    else:
+        said = [words("health.short.parts", total=total)]
     levels = Counter(finding.level for finding in health.findings)
     if health.findings:
         counted = [words.many(levels[level], f"{level}s") for level in ORDER if levels[level]]

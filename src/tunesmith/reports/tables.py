@@ -34,7 +34,7 @@ def called(metric: str, words: Words) -> str:
     return words("scores.less", metric=name) if less_is_better(metric) else name
 
 
-def counts_table(counts: Mapping[str, Mapping[str, int]], words: Words) -> Table:
+def counts_table(counts: Mapping[str, Mapping[str, int]], words: Words, answers: str = "classes") -> Table:
     """Examples by class and split, the largest class first; a line for all comes last."""
     rows = []
     for label, own in by_size(counts)[:LONGEST]:
@@ -43,7 +43,7 @@ def counts_table(counts: Mapping[str, Mapping[str, int]], words: Words) -> Table
     sums = [sum(own.get(split, 0) for own in counts.values()) for split in SPLITS]
     rows.append((words("data.total"), *(f"{n:,}" for n in sums), f"{sum(sums):,}"))
     splits = [capital(words.named("split", split)) for split in SPLITS]
-    heading = (words("data.class"), *splits, words("data.total"))
+    heading = (words(f"each.{answers}"), *splits, words("data.total"))
     return Table(heading, tuple(rows), frozenset(range(1, len(heading))))
 
 

@@ -9,6 +9,7 @@ OF_NUMBERS: Final[Mapping[str, Mapping[str, str]]] = {
     "metric.rmse": {"en": "RMSE", "zh": "均方根误差"},
     "metric.mae": {"en": "mean absolute error", "zh": "平均绝对误差"},
     "metric.r2": {"en": "R²", "zh": "决定系数 R²"},
+    "metric.pearson": {"en": "Pearson correlation", "zh": "皮尔逊相关系数"},
     "metric.spearman": {"en": "Spearman correlation", "zh": "斯皮尔曼相关系数"},
     "metric.standardised_rmse": {"en": "standardised RMSE", "zh": "标准化均方根误差"},
     "metric.squared_loss": {"en": "squared loss", "zh": "平方损失"},

@@ -119,7 +119,7 @@ def examined_first(seen: Seen, data: Data, say: Reporter, *, skip_bad: bool) -> 
     health = found.health
     said = [f for f in health.findings if f.kind in BEFORE_A_FIT]
     for finding in said:
-        say.warn(words.say(finding)[0])
+        say.warn(words.say(finding, takes=health.takes, answers=health.answers)[0])
     if why := health.skipped.get("near_duplicates_across"):
         say.say(f"near-duplicates were not looked for: {words.title(why)}")
     if said:
