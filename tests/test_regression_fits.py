@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import tunesmith as ts
+from tunesmith.cli.health import draw
 from tunesmith.errors import TunesmithError
+from tunesmith.reports.health_page import health_page
 from tunesmith.reports.page import run_page
 from tunesmith.runs import Run
 from tunesmith.verbs.gathering import gather
@@ -190,7 +195,7 @@ def test_runs_of_numbers_are_compared_by_who_is_nearer(run: Run, fruit: Path, tm
     first, second = found.runs
     gap = second.gaps["rmse"].value
     assert gap == pytest.approx(first.scores["rmse"].value - second.scores["rmse"].value)
-    assert set(second.gaps) == {"rmse", "mae", "r2", "spearman", "squared_loss"}
+    assert set(second.gaps) == {"rmse", "mae", "r2", "pearson", "spearman", "squared_loss"}
     truth = {row["id"]: float(row["truth"]) for row in run.predictions}
     off = [
         {row["id"]: abs(row["answer(price)"] - truth[row["id"]]) for row in own.predictions}
@@ -199,6 +204,20 @@ def test_runs_of_numbers_are_compared_by_who_is_nearer(run: Run, fruit: Path, tm
     assert second.only_this == sum(off[1][name] < off[0][name] for name in truth)
     assert second.only_first == sum(off[0][name] < off[1][name] for name in truth)
     assert "nearer to the true number" in (tmp_path / "page.html").read_text()
+
+
+def test_the_loss_is_kept_with_the_plan_and_told_of_validation(
+    fruit: Path, options: dict[str, Any], tmp_path: Path
+) -> None:
+    found = ts.fit(
+        fruit, target="price", loss="huber", epochs=1, keep="trained", baselines="none", replay=False,
+        out=tmp_path / "run", reporter=Silent(), **options,
+    )  # fmt: skip
+    assert found is not None
+    assert Run.open(tmp_path / "run").plan.settings.loss == "huber"
+    told = found.scores["valid"]["metrics"]
+    assert found.history[-1]["valid_loss"] == pytest.approx(told["huber_loss"]["value"], rel=1e-5)
+    assert told["huber_loss"]["value"] < told["squared_loss"]["value"] / 2 + 1e-9
 
 
 def test_networks_for_numbers_are_ranked(
@@ -225,6 +244,8 @@ def test_networks_for_numbers_are_ranked(
         ({"balance": "weights"}, "there are no classes here"),
         ({"label_smoothing": 0.1}, "label_smoothing is for classes"),
         ({"strategy": "linear_probe", "solver": "lbfgs"}, "use 'ridge'"),
+        ({"strategy": "linear_probe", "solver": "ridge", "loss": "mae"}, "no phase takes steps"),
+        ({"loss": "cross_entropy"}, "knows no loss 'cross_entropy'; it knows mse, mae, huber"),
         ({"metric": "accuracy"}, "no metric named 'accuracy'"),
     ],
 )
@@ -298,7 +319,7 @@ def test_a_check_of_numbers_lists_what_is_odd(fruit: Path, tmp_path: Path) -> No
     rows += [f"{fruit}/00.png,1,5.5", f"{fruit}/01.png,12 kg,5.5"]
     rows[7] = f"{fruit}/07.png,98765,5"
     (tmp_path / "a.csv").write_text("\n".join([lines[0], *rows]))
-    found = ts.check(tmp_path / "a.csv", target="price", reporter=Lines())
+    found = ts.check(tmp_path / "a.csv", target="price", page=tmp_path / "en.html", reporter=Lines())
     by_kind = {one.kind: one for one in found.findings}
     assert "imbalance" not in by_kind
     assert by_kind["outlying_numbers"].groups[0][0].id.endswith("07.png")
@@ -306,3 +327,14 @@ def test_a_check_of_numbers_lists_what_is_odd(fruit: Path, tmp_path: Path) -> No
     assert "with a unit inside" in by_kind["no_number"].groups[0][0].note
     assert set(found.counts) == {"price"}
     json.dumps(found.facts)
+    stream = io.StringIO()
+    draw(found, console=Console(file=stream, width=200))
+    page = re.sub(r"<style>.*?</style>|<[^>]*>", " ", (tmp_path / "en.html").read_text(), flags=re.DOTALL)
+    chinese = health_page(found, lambda _: None, lambda _: None, lang="zh")
+    for said in (stream.getvalue(), page):
+        assert "class" not in said.lower()
+        assert "under more than one label" not in said
+        assert "with different numbers" in said
+    assert "49 pictures with numbers: price." in page
+    assert "类别" not in chinese
+    assert "数值不同" in chinese

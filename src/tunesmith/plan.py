@@ -85,6 +85,7 @@ class Settings:
     warmup: the share of a phase's steps that rise linearly to the peak.
     batch: examples per step, over all processes.
     clip: largest gradient norm; 0 or None: not clipped.
+    loss: what steps lower, of those that the task knows; None: its own. A head that is solved has its own.
     batch_norm: of unfrozen stages: "train", "frozen" (statistics stand, scale and shift train), or
         "auto": frozen below 1,000 training examples or 16 a batch, where the batch's statistics are noise.
     engine: what runs frozen stages: "eager", "compile", "onnxruntime", "openvino", or "auto", the first of
@@ -101,6 +102,7 @@ class Settings:
     warmup: float = 0.1
     batch: int = 32
     clip: float | None = 1.0
+    loss: str | None = None
     label_smoothing: float = 0.0
     balance: str = "none"
     augment: str = "none"
@@ -325,6 +327,8 @@ def _check_settings(settings: Settings) -> None:
         raise BadPlan(f"views counts stored views of each image, from 0; found {settings.views!r}.")
     if settings.views and settings.augment in ("none", "features"):
         raise BadPlan("views are stored of augmented images; name an augmentation (--augment standard) too.")
+    if settings.loss is not None and not isinstance(settings.loss, str):
+        raise BadPlan(f"loss is a name, or nothing; found {settings.loss!r}.")
     if settings.metric is not None and not isinstance(settings.metric, str):
         raise BadPlan(f"metric is a name, or nothing; found {settings.metric!r}.")
 

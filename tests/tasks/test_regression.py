@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import torch
 from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
 from sklearn import metrics
 
@@ -16,8 +17,11 @@ from tunesmith.data.data import Data
 from tunesmith.errors import BadData, BadOption
 from tunesmith.evaluation import evaluate
 from tunesmith.plan import Settings
-from tunesmith.tasks.task import Labels
+from tunesmith.tasks.image_classification import ImageClassification
+from tunesmith.tasks.regression import LOSSES
+from tunesmith.tasks.task import Batch, Labels
 from tunesmith.tasks.text_regression import TextRegression
+from tunesmith.training.supervisor import found_wrong
 
 TASK: Any = TextRegression()
 ONE = Labels(("price",), means=(100.0,), spreads=(20.0,))
@@ -136,3 +140,38 @@ def test_scores_come_with_intervals_in_the_persons_unit(drawn: tuple[np.ndarray,
 def test_label_smoothing_is_refused() -> None:
     with pytest.raises(BadOption, match="label_smoothing is for classes"):
         TASK.configured(Settings(label_smoothing=0.1))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_that_is_named_is_what_training_lowers(name: str) -> None:
+    """By hand: errors of 0.5 and 2 spreads cost 0.25 and 4, or 0.5 and 2, or 0.125 and 1.5."""
+    expected = {"mse": (0.25, 4.0), "mae": (0.5, 2.0), "huber": (0.125, 1.5)}[name]
+    task = TASK.configured(Settings(loss=name))
+    answer, target = np.array([[0.5], [-2.0]]), np.zeros((2, 1))
+    assert task.cost(answer, target).tolist() == list(expected)
+    scores = task.score({"answer": answer, "target": target}, ONE)
+    assert scores[task.valid_loss] == sum(expected) / 2
+    said: Any = lambda _: torch.from_numpy(answer)  # noqa: E731
+    batch = Batch(torch.zeros(2), torch.zeros(2, 1), None, 2)
+    assert float(task.loss(said, batch)) == sum(expected) / 2
+
+
+def test_a_loss_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(BadOption, match="knows no loss 'hubert'; did you mean 'huber'"):
+        TASK.configured(Settings(loss="hubert"))
+    with pytest.raises(BadOption, match="knows no loss 'mae'; it knows cross_entropy"):
+        ImageClassification().configured(Settings(loss="mae"))
+    assert TASK.configured(Settings()).valid_loss == "squared_loss"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_that_knows_the_mean_alone_is_found_by_every_loss(name: str, seed: int) -> None:
+    """Its training loss is that of the mean, whatever the loss is called; half of it is not."""
+    random = np.random.default_rng(seed)
+    target, answer = random.normal(size=(100, 1)), random.normal(size=(100, 1))
+    cost = TASK.configured(Settings(loss=name)).cost
+    ignorant = float(cost(np.full((100, 1), target.mean()), target).mean())
+    outcomes = {"target": target, "answer": answer}
+    for train_loss, found in ((ignorant, True), (0.5 * ignorant, False)):
+        said = found_wrong(outcomes, target, ONE, None, None, 0.0, train_loss, cost)
+        assert (said is not None) == found

@@ -47,6 +47,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
         "batch",
         "solver",
         "clip",
+        "loss",
         "label_smoothing",
         "balance",
         "augment",

@@ -15,7 +15,7 @@ from tunesmith.data.data import Data, Finding
 from tunesmith.data.read import read
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
-from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.task import Outcomes
 
 IMBALANCED = 3.0  # above this ratio of largest to smallest class accuracy hides what happens to the small
+LOSSES = ("cross_entropy",)
 SMALLEST = 1e-12  # probabilities are not below it, so that a surprise stays finite
 
 
@@ -66,7 +67,8 @@ class Classification(Uncut):
         return "macro_f1" if labels.imbalance > IMBALANCED else self.metric
 
     def configured(self, settings: Settings) -> Classification:
-        """With the label smoothing of the settings."""
+        """With the label smoothing of the settings. Raises BadOption for a loss that is not cross-entropy."""
+        known_loss(settings, LOSSES, self.name)
         return replace(self, label_smoothing=settings.label_smoothing)
 
     def want(self, labels: Labels, **options: Any) -> Want:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from tunesmith.data.data import Data, Finding
 from tunesmith.data.numbers import numbers_in
@@ -17,12 +18,13 @@ from tunesmith.data.read import read
 from tunesmith.errors import BadData
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
-from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tunesmith.plan import Settings
     from tunesmith.tasks.task import Outcomes
 
 COVERED: Final = 0.9  # of the true numbers, by the intervals around answers
@@ -34,6 +36,9 @@ class Regression(Uncut):
 
     The network gives each column in spreads of the training split from its mean, so that columns of any unit
     weigh alike and rates need not know the unit.
+
+    lowers: the loss, of errors in spreads: "mse"; "mae", which a few numbers far off pull less; or "huber"
+        (1964), which is half of mse below one spread and grows as mae does beyond.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Regression(Uncut):
     pairs: bool = False
     solver: str | None = "ridge"
     valid_loss: str = "squared_loss"
+    lowers: str = "mse"
 
     def read(self, source: Any, **options: Any) -> Data:
         """Examples with numbers in three splits; options as `tunesmith.data.read.read` takes them."""
@@ -77,6 +83,12 @@ class Regression(Uncut):
         """RMSE; of several columns the mean of theirs, each in its spread."""
         return self.metric if len(labels.names) == 1 else "standardised_rmse"
 
+    def configured(self, settings: Settings) -> Regression:
+        """With the loss of the settings. Raises BadOption for one that is not known, or label smoothing."""
+        super().configured(replace(settings, loss=None))
+        name = known_loss(settings, tuple(LOSSES), self.name)
+        return replace(self, lowers=name, valid_loss=LOSSES[name][0])
+
     def calibrated(self, labels: Labels, predictions: Sequence[Any], targets: Sequence[Any]) -> Labels:
         """The labels with the half-widths of intervals that hold 90 % of true numbers.
 
@@ -105,8 +117,16 @@ class Regression(Uncut):
         return Batch.of(examples, preprocess, numbers)
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
-        """The mean squared error over the columns, each in its spread."""
-        return batch.mean(((network(batch.inputs).float() - batch.truth) ** 2).mean(1))
+        """The mean loss over the columns, each in its spread."""
+        _, of_errors = LOSSES[self.lowers]
+        return batch.mean(of_errors(network(batch.inputs).float(), batch.truth, reduction="none").mean(1))
+
+    def cost(self, answer: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The loss of each example [N], of numbers in spreads [N, K]: what `loss` takes the mean of."""
+        _, of_errors = LOSSES[self.lowers]
+        each: Tensor = of_errors(torch.from_numpy(answer), torch.from_numpy(target), reduction="none")
+        found: NDArray[np.float64] = each.mean(1).numpy()
+        return found
 
     def predict(self, network: Network, batch: Batch) -> list[Any]:
         """Numbers in spreads from the mean, float64 [K] per example."""
@@ -121,7 +141,7 @@ class Regression(Uncut):
         return {"target": np.stack(list(targets)), "answer": np.stack(list(predictions))}
 
     def score(self, outcomes: Outcomes, labels: Labels, *, only: str | None = None) -> dict[str, float]:
-        """rmse, mae, r2, pearson and spearman in the person's unit, and squared_loss, which training lowers.
+        """rmse, mae, r2, pearson and spearman in the person's unit, squared_loss, and the loss it lowers.
 
         Of several columns each has its own ("rmse/price"), and there are standardised_rmse, the mean of their
         RMSE in spreads of the training split, and the means of r2, pearson and spearman. As scikit-learn and
@@ -137,6 +157,8 @@ class Regression(Uncut):
             if kind in (None, name)
         }
         lost = {"squared_loss": float(((outcomes["answer"] - outcomes["target"]) ** 2).mean())}
+        if self.lowers != "mse":
+            lost[self.valid_loss] = float(self.cost(outcomes["answer"], outcomes["target"]).mean())
         if len(labels.names) == 1:
             return {name: float(values[0]) for name, values in of_each.items()} | lost
         scores: dict[str, float] = {
@@ -217,4 +239,10 @@ METRICS: Final[Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64]],
     "r2": _r2,
     "pearson": _pearson,
     "spearman": _spearman,
+}
+# By name: the metric that it is on validation, and the function of torch.
+LOSSES: Final[Mapping[str, tuple[str, Callable[..., Tensor]]]] = {
+    "mse": ("squared_loss", mse_loss),
+    "mae": ("absolute_loss", l1_loss),
+    "huber": ("huber_loss", huber_loss),
 }

@@ -31,6 +31,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tunesmith.errors import BadOption
+from tunesmith.registry import did_you_mean
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -279,6 +282,19 @@ class Task(Protocol):
         They score as the ones that were written: pages and comparisons are made of them. Columns of floats
         are arrays, others lists. Raises KeyError or ValueError for columns that are not of these labels.
         """
+
+
+def known_loss(settings: Settings, known: Sequence[str], name: str) -> str:
+    """The loss that the settings name, or the first that a task knows.
+
+    known: by name, its own first. name: of the task. Raises BadOption for a loss that it does not know.
+    """
+    if settings.loss is None:
+        return known[0]
+    if settings.loss not in known:
+        guess = did_you_mean(settings.loss, known) or ";"
+        raise BadOption(f"{name} knows no loss {settings.loss!r}{guess} it knows {', '.join(known)}.")
+    return settings.loss
 
 
 def target_array(task: Task, dataset: Any, labels: Labels) -> np.ndarray | None:

@@ -23,8 +23,9 @@ from tunesmith.errors import BadData, BadOption
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess, TextPreprocess
 from tunesmith.networks.windows import windows
+from tunesmith.tasks.classification import LOSSES
 from tunesmith.tasks.tagged_words import Tagged, counts_of, surprise, together, truth_of
-from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ class TokenClassification(Uncut):
     def configured(self, settings: Settings) -> TokenClassification:
         """With the label smoothing and the balance of the settings.
 
-        Raises BadOption for a balance that draws examples: a sentence holds frequent tags and rare ones.
+        Raises BadOption for a balance that draws examples, because a sentence holds frequent tags and rare
+        ones, and for a loss that is not cross-entropy.
         """
         if settings.balance == "sampler":
             raise BadOption(
                 "balance 'sampler' draws examples of rare classes more often, and here an example has words "
                 "of many tags; use 'weights'."
             )
+        known_loss(settings, LOSSES, self.name)
         return replace(self, label_smoothing=settings.label_smoothing, balanced=settings.balance == "weights")
 
     def want(self, labels: Labels, **options: Any) -> Want:

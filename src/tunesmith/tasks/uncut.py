@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import BadOption
 from tunesmith.networks.preprocess import Preprocess
-from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.task import Batch, Labels, known_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,8 @@ class Uncut:
         return self.metric
 
     def configured(self, settings: Settings) -> Any:
-        """As it is. Raises BadOption for label smoothing, which spreads a class over others."""
+        """As it is. Raises BadOption for a loss, and label smoothing, which spreads a class over others."""
+        known_loss(settings, ("its own",), self.name)
         if settings.label_smoothing:
             raise BadOption(
                 f"label_smoothing is for classes, and {self.name} has none to smooth; leave it out."

@@ -52,6 +52,11 @@ def check_solvers(network: Network, task: Task, plan: Plan) -> None:
         raise BadPlan(f"a head for {task.name} cannot be solved in closed form; leave the solver out.")
     if "lbfgs" in solvers_ and task.answers == "numbers":
         raise BadPlan("solver 'lbfgs' is logistic regression, and the answers are numbers; use 'ridge'.")
+    if solvers_ and plan.settings.loss is not None and all(phase.solved for phase in plan.phases):
+        raise BadPlan(
+            f"a head that is solved has a loss of its own, and no phase takes steps that could lower "
+            f"{plan.settings.loss!r}; leave the loss or the solver out."
+        )
     if solvers_:
         linear_head(network)
 

@@ -7,7 +7,7 @@ number: a training in which nothing goes wrong has the bits that it would have w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -162,12 +162,14 @@ def found_wrong(
     shares: np.ndarray | None,
     smoothing: float,
     train_loss: float,
+    cost: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> tuple[str, str] | None:
     """What is wrong with the answers of a network that had time to learn, if anything: a word, a sentence.
 
     outcomes: of validation. targets: of training; classes [N] or numbers [N, K]. weights, shares: how much
     each training example counts, and how often it is drawn, [N]; None: all the same. smoothing: of class
-    labels.
+    labels. cost: of numbers, what training lowers: the loss [N] of answers and targets [N, K]; None: the
+    squared error.
     """
     if "guess" in outcomes:
         counts = class_weight(targets, labels, weights, shares)
@@ -175,7 +177,9 @@ def found_wrong(
     each = np.ones(len(targets)) if weights is None else weights
     each = each if shares is None else each * shares
     mean = each @ targets / each.sum()
-    ignorant = float((each @ (targets - mean) ** 2 / each.sum()).mean())
+    answers = np.broadcast_to(mean, targets.shape).copy()
+    lost = ((targets - answers) ** 2).mean(1) if cost is None else cost(answers, targets)
+    ignorant = float(each @ lost / each.sum())
     return trouble_of_numbers(outcomes["target"], outcomes["answer"], train_loss, ignorant)
 
 

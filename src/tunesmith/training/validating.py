@@ -99,7 +99,15 @@ class Validation:
             return None
         supply = self.supply
         counts, smoothing = (supply.weights, supply.shares), supply.plan.settings.label_smoothing
-        found = found_wrong(outcomes, supply.targets("train"), supply.labels, *counts, smoothing, train_loss)
+        found = found_wrong(
+            outcomes,
+            supply.targets("train"),
+            supply.labels,
+            *counts,
+            smoothing,
+            train_loss,
+            getattr(self.task, "cost", None),  # numbers have more than one loss
+        )
         return None if found is None else list(found)
 
 

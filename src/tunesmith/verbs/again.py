@@ -55,6 +55,7 @@ def fit_takes(
             return False
         try:
             plan = plan_for({**DEFAULTS, **asked, **options, "plan": None}, network, data, labels, task)
+            task.configured(plan.settings)
             if any(phase.solver for phase in plan.phases):
                 linear_head(network)
         except TunesmithError:

@@ -50,6 +50,7 @@ from tunesmith.verbs.understanding import examined_first, read_data, say_truncat
 SETTLED = (  # of the plan's settings
     "momentum",
     "clip",
+    "loss",
     "label_smoothing",
     "balance",
     "augment",
@@ -121,8 +122,8 @@ def begin(
         plan = decision.plan
         say.say(
             f"plan: {plan.strategy}, {counted(plan.epochs, 'epoch')}, batches of {plan.settings.batch}, "
-            f"{plan.settings.optimizer}, {plan.settings.schedule} schedule; the epoch of the best validation "
-            f"{words(plan.settings.metric or task.metric)} is kept"
+            f"{plan.settings.optimizer}{_loss(plan)}, {plan.settings.schedule} schedule; the epoch of the "
+            f"best validation {words(plan.settings.metric or task.metric)} is kept"
         )
         say.say(table(plan, [part.name for part in network.parts]))
         for note in plan.notes:
@@ -326,6 +327,11 @@ def _logged(event: Event) -> str | None:
 
 def _write_history(folder: Path, history: list[dict[str, Any]]) -> None:
     write_sealed(folder, "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+
+def _loss(plan: Plan) -> str:
+    """The loss that was named, as it stands in a line; nothing where it is the task's own."""
+    return "" if plan.settings.loss is None else f", loss {plan.settings.loss}"
 
 
 def check_early(asked: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ def compared(runs: Sequence[str | Path | Run]) -> Comparison:
     for run in opened:
         _ = run.scores  # raises for one that is unfinished
     first, labels = opened[0], _same_labels(opened)
-    task = TASKS.load(first.described["task"])()
+    task = TASKS.load(first.described["task"])().configured(first.plan.settings)
     predictions = [read_predictions(run.folder, "test", task, labels) for run in opened]
     aligned = [
         _aligned(mine, predictions[0], run, first) for run, mine in zip(opened, predictions, strict=True)
@@ -149,7 +149,9 @@ def _compared(run: Run, two: Pair | None) -> Compared:
     from tunesmith.verdicts.paired import better_alone, measured
 
     scores, metric = run.scores["test"]["metrics"], run.scores["metric"]
-    whole = [name for name in scores if "/" not in name]
+    # Runs that lowered other losses have metrics that the first one's task does not give.
+    known = {} if two is None else two.task.score(two.ours, two.labels)
+    whole = [name for name in scores if "/" not in name and name in known]
     only_this, only_first = (0, 0) if two is None else better_alone(two, metric)
     return Compared(
         name=run.folder.name,

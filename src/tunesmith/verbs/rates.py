@@ -42,6 +42,7 @@ def lr(
     weight_decay: float | None = None,
     batch: int | None = None,
     clip: float | None = 1.0,
+    loss: str | None = None,
     label_smoothing: float = 0.0,
     balance: str = "none",
     augment: str = "none",
@@ -93,6 +94,7 @@ def lr(
     weight_decay: spares biases and norms.
     batch: examples per step; 32, or 16 below 500 training examples, or 8 with contrastive.
     clip: largest gradient norm; 0 for none.
+    loss: what steps lower: of numbers mse (by default), mae or huber; classes know cross_entropy alone.
     label_smoothing: share of the target spread over all classes.
     balance: none, weights (rare classes count more) or sampler (drawn more often).
     augment: none, flip or standard (crop, flip, colour) for images; features: stored activations.
