@@ -35,6 +35,7 @@ from tunesmith.data.pairs import apart
 from tunesmith.data.read import read_items
 from tunesmith.data.rows import counted
 from tunesmith.data.stored import OTHER
+from tunesmith.data.tags import marked
 from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import Scores, evaluate
 from tunesmith.files import whole_folder, write_whole
@@ -254,12 +255,14 @@ class Run:
             dataset = _readable(dataset, left_out)
         names = _names(dataset, task, pairs=pairs)
         try:
-            answers = self._answers(dataset.select_columns(["id", "item"]), batch, device)
+            answers = self._answers(
+                dataset.select_columns(["id", "item", *_given(dataset, task)]), batch, device
+            )
         except BadData as error:
             cure = "mend or remove it, or pass --skip-bad (skip_bad=True) to leave it out"
             raise BadData(f"{str(error).rstrip('.')}; {cure}.") from error
         rows = task.table(answers, labels, full=probabilities and task.answers == "classes")
-        found = [name | row for name, row in zip(names, rows, strict=True)]
+        found = [name | row | _marked(name, row) for name, row in zip(names, rows, strict=True)]
         for column in (name for name in dataset.column_names if name.startswith(OTHER)):
             name = column.removeprefix(OTHER)
             name += " given" if found and name in found[0] else ""
@@ -360,6 +363,18 @@ def _names(dataset: Any, task: Task, *, pairs: bool) -> list[dict[str, Any]]:
     if pairs:
         return [dict(zip(("first", "second"), apart(item), strict=True)) for item in dataset["item"][:]]
     return [{"item": name} for name in dataset["item" if task.takes == "text" else "id"][:]]
+
+
+def _marked(name: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:
+    """The text with its spans in it, of a row that has spans."""
+    spans = row.get("spans")
+    return {"marked": marked(name["item"], spans)} if isinstance(spans, list) else {}
+
+
+def _given(dataset: Any, task: Task) -> list[str]:
+    """The column of labels, where answers have parts of which they tell some: the words of a text."""
+    whole = task.answers == "parts" and all(label is not None for label in dataset["label"][:])
+    return ["label"] if whole else []
 
 
 def _readable(dataset: Any, left_out: list[Finding]) -> Any:

@@ -165,10 +165,15 @@ def _separated(rows: list[dict[str, Any]], delimiter: str) -> str:
     if rows:
         writer = csv.DictWriter(stream, list(rows[0]), delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
-        )
+        writer.writerows({name: _written(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _written(value: Any) -> Any:
+    """A value as a cell of a table: six digits of a number, JSON of what has parts."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _evaluate(*, json: bool = False, **options: Any) -> None:

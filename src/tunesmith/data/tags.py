@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tunesmith.data.labels import short
 
@@ -174,6 +174,20 @@ def follows(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str, str]]:
     for tags in sentences:
         found.update(zip([OUTSIDE, *tags[:-1]], tags, strict=True))
     return found
+
+
+def marked(text: str, spans: Iterable[Mapping[str, Any]]) -> str:
+    """A text with its spans marked in it, for a person.
+
+    >>> marked("Ann left Rome", [{"start": 0, "end": 3, "label": "PER"}])
+    '[Ann](PER) left Rome'
+    """
+    found, at = "", 0
+    for span in spans:
+        start, end = span["start"], span["end"]
+        found += f"{text[at:start]}[{text[start:end]}]({span['label']})"
+        at = end
+    return found + text[at:]
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:

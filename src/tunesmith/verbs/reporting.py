@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.training.rungs import Rung
 
 SHOWN = (  # of an epoch's numbers, where there is no room
-    "train_loss", "valid_loss", "accuracy", "macro_f1", "rmse", "standardised_rmse", "r2",
+    "train_loss", "valid_loss", "f1", "accuracy", "macro_f1", "rmse", "standardised_rmse", "r2",
 )  # fmt: skip
 
 

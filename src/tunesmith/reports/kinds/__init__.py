@@ -34,6 +34,7 @@ KINDS: Final = Registry(
         "classes": "tunesmith.reports.kinds.classes:Classes",
         "numbers": "tunesmith.reports.kinds.numbers:Numbers",
         "parts": "tunesmith.reports.kinds.parts:Parts",
+        "token-classification": "tunesmith.reports.kinds.tags:Tags",
     },
 )
 

@@ -1,0 +1,126 @@
+"""Named entities beside the transformers Trainer: the same network, sentences, epochs and rates.
+
+`python bench/tags.py [ai politics science btc-ner ...]` goes on where it stopped: a result that lies in
+bench/results is not measured again. Both train MiniLM in every stage; the interval is paired over sentences.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from page import DATA
+from tunesmith.data.data import Data
+from tunesmith.evaluation import difference
+from tunesmith.reports.predictions import read_predictions
+from tunesmith.tasks.tagged_words import Tagged
+from tunesmith.tasks.token_classification import TokenClassification
+
+RESULTS = Path(__file__).resolve().parent / "results"
+TASK: Any = TokenClassification()
+EPOCHS, LR, BATCH, SEED = 3, 5e-5, 16, 0
+SETS = {**{f"crossner/{d}": f"crossner/{d}" for d in ("ai", "politics", "science")},
+        "btc-ner": "btc-ner/CONLL-format/data/a.conll"}  # fmt: skip
+
+
+def ours(data: Path, folder: Path) -> tuple[list[Any], float]:
+    """tunesmith's answers to the test split, and the seconds of the whole fit."""
+    import tunesmith as ts
+    from tunesmith.verbs.reporting import Silent
+
+    began = time.monotonic()
+    run = ts.fit(
+        str(data), task=TASK.name, model=TASK.model, strategy="full", epochs=EPOCHS, lr=LR, head_lr=LR,
+        decay=1.0, batch=BATCH, keep="trained", baselines="none", schedule="linear", warmup=0.0, seed=SEED,
+        device="cpu", replay=False, out=folder / "run", reporter=Silent(),
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    assert run is not None
+    _, task, labels = run.model
+    return read_predictions(run.folder, "test", task, labels).answers, seconds
+
+
+def theirs(data: Data, labels: Any, folder: Path) -> tuple[list[Any], float]:
+    """The Trainer's answers, by the recipe of transformers' own examples: first pieces, -100 elsewhere."""
+    import transformers
+
+    from tunesmith.sources import resolve
+    from tunesmith.sources.transformers_files import folder_of
+
+    began = time.monotonic()
+    where = folder_of(resolve(TASK.model))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where)
+    place = {name: i for i, name in enumerate(labels.names)}
+    transformers.set_seed(SEED)
+    model = transformers.AutoModelForTokenClassification.from_pretrained(where, num_labels=len(place))
+
+    def encoded(split: str) -> list[dict[str, Any]]:
+        rows = []
+        for text, label in zip(data.splits[split]["item"], data.splits[split]["label"], strict=True):
+            told = json.loads(label)
+            words = [text[a:b] for a, b in told["words"]]
+            own = tokenizer(words, is_split_into_words=True, truncation=True, max_length=256)
+            ids, before, tags = own.word_ids(), None, []
+            for word in ids:
+                tags.append(-100 if word is None or word == before else place.get(told["tags"][word], -100))
+                before = word
+            rows.append({**own, "labels": tags, "words": told["words"]})
+        return rows
+
+    parts = {split: encoded(split) for split in ("train", "valid", "test")}
+    fed = {s: [{k: v for k, v in row.items() if k != "words"} for row in own] for s, own in parts.items()}
+    arguments = transformers.TrainingArguments(
+        str(folder / "trainer"), num_train_epochs=EPOCHS, learning_rate=LR, per_device_train_batch_size=BATCH,
+        per_device_eval_batch_size=2 * BATCH, weight_decay=0.01, eval_strategy="epoch", save_strategy="epoch",
+        load_best_model_at_end=True, seed=SEED, report_to=[], disable_tqdm=True, use_cpu=True,
+    )  # fmt: skip
+    collator = transformers.DataCollatorForTokenClassification(tokenizer)
+    trainer = transformers.Trainer(
+        model, arguments, train_dataset=fed["train"], eval_dataset=fed["valid"], data_collator=collator
+    )
+    trainer.train()
+    logits = trainer.predict(fed["test"]).predictions
+    answers = []
+    for row, own in zip(parts["test"], logits, strict=True):
+        first = [t for t, tag in enumerate(row["labels"]) if tag != -100]
+        chances = np.exp(own[first] - own[first].max(1, keepdims=True))
+        answers.append(
+            Tagged(np.asarray(row["words"])[: len(first)], chances / chances.sum(1, keepdims=True))
+        )
+    return answers, time.monotonic() - began
+
+
+def measure(name: str) -> dict[str, Any]:
+    """One data set: both F1, the paired interval of their difference, seconds."""
+    data = TASK.read(str(DATA / SETS[name]))
+    labels = TASK.labels(data)
+    targets = TASK.targets(data.test, labels)
+    with tempfile.TemporaryDirectory() as folder:
+        mine, seconds = ours(DATA / SETS[name], Path(folder))
+        other, longer = theirs(data, labels, Path(folder))
+    first, second = (TASK.score(TASK.outcomes(own, targets), labels) for own in (mine, other))
+    gap = difference(TASK, mine, other, targets, labels, "f1")
+    sizes = {split: len(own) for split, own in data.splits.items()}
+    return {
+        "sizes": sizes, "epochs": EPOCHS, "lr": LR, "f1": first["f1"], "trainer_f1": second["f1"],
+        "gap": [gap.value, gap.low, gap.high], "seconds": round(seconds), "trainer_seconds": round(longer),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is not there yet."""
+    for name in sys.argv[1:] or SETS:
+        path = RESULTS / f"tags_{name.replace('/', '_')}.json"
+        if not path.is_file():
+            path.write_text(json.dumps(measure(name), indent=1) + "\n")
+            print(name, path.read_text())
+
+
+if __name__ == "__main__":
+    main()
