@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 import tunesmith as ts
+from tunesmith.data.pairs import together
 from tunesmith.reports.asked import odds_of
 from tunesmith.reports.attribution import TAIL, attributions, masked, pieces_of, spoken
 from tunesmith.reports.content import Content, Shown
 from tunesmith.reports.page import run_page
+from tunesmith.reports.rendering import around
+from tunesmith.testing.stand_ins import speller
 
 FILLERS = ["the", "a", "of", "to", "and", "in", "is", "on", "that", "with", "for", "as", "it", "at", "by"]
 # In texts of class 0, of class 1, and of neither. Two tokens each: a text's length must tell nothing.
@@ -172,6 +175,18 @@ def test_a_text_of_five_megabytes_went_into_the_page_whole(
     page = run_page(make_content(takes="text", own={"mistakes": mistakes + untold}, examples=examples))
     assert len(page.encode()) < 1_000_000
     assert "zeb" in page
+
+
+@pytest.mark.parametrize("first", ["ab cd", "ab cd " * 30, "?"])
+def test_pieces_of_a_pair_are_both_texts_again(first: str) -> None:
+    """What the first text lost at the window, and the sign between, weigh nothing."""
+    preprocess = ts.TextPreprocess(speller(["abcd", "efgh"]), 24, pairs=True)
+    item = together(first, "ef gh")
+    places = preprocess.places([item])[0]
+    pieces = pieces_of(preprocess, item, [float(part) for part, _, _ in places])
+    assert "".join(piece for piece, _ in pieces) == item
+    assert "".join(piece for piece, weight in pieces if weight > 0) == "ef gh"
+    assert "\n" in [piece for piece, _ in around(pieces)]
 
 
 def test_bytes_of_one_sign_are_one_piece() -> None:

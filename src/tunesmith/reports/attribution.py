@@ -160,7 +160,9 @@ def pieces_of(preprocess: TextPreprocess, text: str, weights: list[float]) -> li
             continue
         if part == 1:
             end += second
-            if pieces[-1][0] < second:  # the rest of the first text, that was cut off, and the separator
+            if (
+                not pieces or pieces[-1][0] < second
+            ):  # the rest of the first text, that was cut off, and the separator
                 pieces += [(second - 1, 0.0), (second, 0.0)]
         if pieces and end <= pieces[-1][0]:
             pieces[-1] = (pieces[-1][0], pieces[-1][1] + weight)
