@@ -14,6 +14,7 @@ import numpy as np
 
 import auto_table
 from pairs_page import beside_the_trainer
+from questions_page import questions
 from verdict_page import verdicts
 
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -75,6 +76,8 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines += polarity(results)
     lines += tags({name: r for name, r in results.items() if name.startswith("tags_")})
     lines += auto_table.section(results)
+    if "questions" in results:
+        lines += questions(results["questions"])
     if "hostile" in results:
         lines += hostile(results["hostile"])
     if "health" in results:

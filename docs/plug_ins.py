@@ -27,7 +27,7 @@ LEARNED: Final = {
     "text-regression": "nothing more",
     "token-classification": "windows (`cut`, `joined`, `Batch.pieces`) and probes of tokens (`classes`); "
     "readers of tags and spans, `health/tags.py`",
-    "question-answering": "windows as there; two texts as one item; a table told what was asked; a reader "
+    "question-answering": "windows as there, their text told to `collate`; two texts as one item; a reader "
     "of SQuAD's form",
     "text-pair-classification": "two texts as one item (`data/pairs.py`, `Want.pairs`); tables with "
     "two text columns",

@@ -244,3 +244,75 @@ def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers folder: a tiny random BERT of 48 tokens, and a tokenizer of letters and pairs."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    folder = tmp_path_factory.mktemp("reader")
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
+    words = ["ann", "bob", "has", "a", "dog", "cat", "who", "what", "which", ".", "?", "lives", "in", "town"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    every = dict.fromkeys([*special, *words, *letters, *(f"##{x}" for x in letters)])
+    inner = Tokenizer(models.WordPiece({token: i for i, token in enumerate(every)}, unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer()
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        model_max_length=48,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **names,
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(
+        "bert",
+        vocab_size=len(every),
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=48,
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def riddles(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a SQuAD file of 16 articles: two questions on a short context, two on one longer than a window.
+
+    impossible: every fourth question has no answer.
+    """
+
+    def make(*, impossible: bool = False) -> Path:
+        data = []
+        for i in range(16):
+            paragraphs = []
+            for long in (False, True):
+                pets = ("dog", "cat") if i % 2 else ("cat", "dog")
+                context = f"Ann has a {pets[0]}. Bob has a {pets[1]}. " + f"Town {i} lives. " * (1 + 9 * long)
+                qas = []
+                for who in ("Bob", "Ann"):
+                    answer = f"a {pets[0] if who == 'Ann' else pets[1]}"
+                    start = context.index(answer, context.index(who))
+                    own = {"id": f"{i}{'l' * long}{who[0]}", "question": f"What has {who}?"}
+                    none = impossible and who == "Bob" and long
+                    found = [] if none else [{"text": answer, "answer_start": start}]
+                    qas.append({**own, "answers": found} | ({"is_impossible": none} if impossible else {}))
+                paragraphs.append({"context": context, "qas": qas})
+            data.append({"title": f"town {i}", "paragraphs": paragraphs})
+        path = tmp_path_factory.mktemp("data") / "riddles.json"
+        path.write_text(json.dumps({"version": "v2.0" if impossible else "1.1", "data": data}))
+        return path
+
+    return make

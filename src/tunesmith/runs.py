@@ -249,8 +249,7 @@ class Run:
         _, task, labels = self.model
         asked = {"item": item, "columns": columns, "split": split}
         pairs = _are_pairs(task, labels)
-        form = {"takes": task.takes, "answers": task.answers, "pairs": pairs}
-        dataset = self._read(items, left_out, **form, others=True, **asked)
+        dataset = self._read(items, left_out, **_kind_of(task), pairs=pairs, others=True, **asked)
         if left_out is not None and task.takes == "image":
             dataset = _readable(dataset, left_out)
         names = _names(dataset, task, pairs=pairs)
@@ -287,11 +286,11 @@ class Run:
         """
         _, task, labels = self.model
         asked = {"item": item, "target": target, "columns": columns, "split": split}
-        form = {"takes": task.takes, "answers": task.answers, "pairs": _are_pairs(task, labels)}
-        dataset = self._read(data, **form, **asked)
+        dataset = self._read(data, **_kind_of(task), pairs=_are_pairs(task, labels), **asked)
         for where, label in zip(dataset["id"], dataset["label"], strict=True):
             if label is None:
-                what = "label" if task.answers == "classes" else f"number for {' and '.join(labels.names)}"
+                number = f"number for {' and '.join(labels.names)}"
+                what = {"classes": "label", "numbers": number}.get(task.answers, "answer")
                 raise BadData(f"{where} has no {what}, and without it nothing can be scored; use predict.")
             self._refuse_unknown(where, label, task, labels)
         answers = self._answers(dataset, batch, device)
@@ -353,16 +352,23 @@ class Run:
         return predict(network, task, dataset, labels, batch=batch)
 
 
+def _kind_of(task: Task) -> dict[str, Any]:
+    """What its data are read as."""
+    only = {"task": task.name} if task.answers == "parts" else {}
+    return {"takes": task.takes, "answers": task.answers, **only}
+
+
 def _are_pairs(task: Task, labels: Labels) -> bool:
     """Whether an item is a pair of texts with an answer for both; tasks of parts read theirs themselves."""
     return task.answers != "parts" and task.want(labels).pairs
 
 
 def _names(dataset: Any, task: Task, *, pairs: bool) -> list[dict[str, Any]]:
-    """What a row of answers begins with: the text, both texts, or the path of the image."""
+    """What a row of answers begins with: the text, both texts, the question, or the path of the image."""
     if pairs:
         return [dict(zip(("first", "second"), apart(item), strict=True)) for item in dataset["item"][:]]
-    return [{"item": name} for name in dataset["item" if task.takes == "text" else "id"][:]]
+    items = dataset["item" if task.takes == "text" else "id"][:]
+    return [{"item": apart(name)[0]} for name in items]
 
 
 def _marked(name: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tunesmith.data.pairs import together
+from tunesmith.data.questions import label_of
 from tunesmith.data.tags import Answer
 from tunesmith.tasks import TASKS
-from tunesmith.tasks.task import Task
+from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.testing import TaskContract, picture
 
 CLASSES = ("bird", "cat", "dog") * 4
@@ -115,7 +116,29 @@ class TestTokenClassificationOfLongTexts(TestTokenClassification):
     window = 12
 
 
+class TestQuestionAnswering(OfName):
+    name = "question-answering"
+
+    @pytest.fixture
+    def examples(self) -> list[tuple[Any, str]]:
+        found = []
+        for i in range(12):
+            context = "word " * (1 + i % 3) + f"number {i} ends"
+            answers = [(f"number {i}", context.index("number"))] if i % 4 else []
+            found.append((together(f"which of {i}", context), label_of(answers)))
+        return found
+
+    def outputs(self, batch: Batch, labels: Labels) -> Any:
+        assert batch.pieces is not None
+        assert batch.targets is not None
+        logits = np.zeros((*batch.pieces.shape[:2], 2))
+        for row, ends in enumerate(batch.targets.tolist()):
+            logits[row, ends, (0, 1)] = 5.0
+        return logits
+
+
 def test_every_task_is_a_member() -> None:
     members = [TestImageClassification, TestTextClassification, TestImageRegression, TestTextRegression]
     members += [TestTextPairClassification, TestTextPairRegression, TestTokenClassification]
+    members += [TestQuestionAnswering]
     assert sorted(member.name for member in members) == sorted(TASKS.names())

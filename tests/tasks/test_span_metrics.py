@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_metrics_are_those_of_torchmetrics(double: None) -> None:
     cases += [(answer, truths) for answer, truths, _, _ in HAND if truths and all(truths)]
     ours = []
     for number, (answer, truths) in enumerate(cases):
-        truth = {"answers": {"answer_start": [0] * len(truths), "text": truths}, "id": str(number)}
+        truth: Any = {"answers": {"answer_start": [0] * len(truths), "text": truths}, "id": str(number)}
         found = squad([{"prediction_text": answer, "id": str(number)}], [truth])
         ours.append((exact_match(answer, truths), f1(answer, truths)))
         theirs = float(found["exact_match"]) / 100, float(found["f1"]) / 100

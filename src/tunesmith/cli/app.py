@@ -122,7 +122,9 @@ def _rank(*, json: bool = False, **options: Any) -> None:
 def _predict(*, run: str, items: list[str] | None = None, output: str | None = None, **options: Any) -> None:
     check_ending(output)
     found: Any = items
-    if not items or items == ["-"]:
+    if options.get("question") or options.get("context"):
+        found = items
+    elif not items or items == ["-"]:
         if sys.stdin.isatty():
             typer.echo("one text or path a line, please; Ctrl-D ends", err=True)
         found = [line.rstrip("\n") for line in sys.stdin if line.strip()]

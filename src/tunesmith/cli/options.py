@@ -117,7 +117,7 @@ def as_command(
         if n != "reporter" and n not in UNSEEN.get(name, ())
     }
     shown |= extra or {}
-    parameters = [_parameter("context", inspect.Parameter.empty, typer.Context)]
+    parameters = [_parameter("ctx", inspect.Parameter.empty, typer.Context)]
     for option, (kind, default, words) in shown.items():
         info: Any
         if option in arguments:
@@ -134,8 +134,8 @@ def as_command(
             _parameter(option, default, Annotated[kind | None if default is None else kind, info])
         )
 
-    def command(context: typer.Context, **given: Any) -> None:
-        sources = {n: context.get_parameter_source(n) for n in given}
+    def command(ctx: typer.Context, **given: Any) -> None:
+        sources = {n: ctx.get_parameter_source(n) for n in given}
         try:
             then(**{n: value for n, value in given.items() if getattr(sources[n], "name", "") != "DEFAULT"})
         except KeyboardInterrupt as stop:

@@ -21,9 +21,11 @@ from tunesmith.data.class_folders import (
 from tunesmith.data.columns import Columns, choose
 from tunesmith.data.image_names import by_name
 from tunesmith.data.items import found_in
+from tunesmith.data.json_tables import holds_questions
+from tunesmith.data.questions import holds_questions as questions_in
 from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
-from tunesmith.data.tables import Table, open_table
+from tunesmith.data.tables import JSON, Table, open_table
 from tunesmith.data.tagged import column_files, found_in_columns, found_in_spans
 from tunesmith.errors import BadData
 
@@ -87,8 +89,21 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
     read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))
     others = parts[0].others if all(part.others == parts[0].others for part in parts) else ()
     answers, targets = next(((p.answers, p.targets) for p in parts if p.targets), (parts[0].answers, ()))
-    pairs = all(part.pairs for part in parts)
-    return Found(name, kinds[0], read_from, rows, notes, others, answers, targets, parts[0].task, pairs)
+    first = parts[0]
+    return Found(
+        name,
+        kinds[0],
+        read_from,
+        rows,
+        notes,
+        others,
+        answers,
+        targets,
+        task=first.task,
+        apart=first.apart,
+        told=first.told,
+        pairs=all(part.pairs for part in parts),
+    )
 
 
 def holds_tabs(path: Path) -> bool:
@@ -116,14 +131,17 @@ def _files(folder: Path, ends: tuple[str, ...]) -> list[Path]:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return _files(folder, TABLE_ENDINGS)
+    return _files(folder, TABLE_ENDINGS) or [
+        path for path in _files(folder, (JSON,)) if holds_questions(path)
+    ]
 
 
 def _tables_by_split(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for path in _files(folder, (*TABLE_ENDINGS, ".txt")):
+    for path in _files(folder, (*TABLE_ENDINGS, JSON, ".txt")):
         split, ending = split_in_name(path.stem), path.suffix.lower()
-        if split and (ending in TABLE_ENDINGS or (ending == ".txt" and holds_tabs(path))):
+        shows = {".txt": holds_tabs, JSON: holds_questions}.get(ending)
+        if split and (shows is None or shows(path)):
             found.setdefault(split, []).append(path)
     return found
 
@@ -138,6 +156,10 @@ def _joined_tables(by_split: dict[str, list[Path]], asked: Asked, name: str) -> 
     for split in ("train", "valid", "test"):
         for path in by_split.get(split, []):
             table = open_table(path, columns=asked.columns)
+            if questions_in(table, asked):
+                parts.append(found_in(table, asked, name=name, split=split))
+                files.append(path.name)
+                continue
             if columns is None:
                 columns = choose(*by_name(table, asked))
             elif not set(columns.targets) <= set(table.columns) and asked.labelled:

@@ -14,6 +14,7 @@ from tunesmith.data.image_names import by_name
 from tunesmith.data.labels import group_of, label_of, missing, short, weight_of
 from tunesmith.data.numbers import number_of, written
 from tunesmith.data.pairs import together
+from tunesmith.data.questions import found_in_questions, holds_questions
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
 from tunesmith.data.tables import Table, Values
 from tunesmith.data.tagged import found_in_spans
@@ -30,6 +31,8 @@ def found_in(table: Table, asked: Asked, *, name: str, split: str | None = None)
 
     Raises BadData if the columns cannot be found out.
     """
+    if holds_questions(table, asked):
+        return found_in_questions(table, asked, name=name, split=split)
     tagged = found_in_spans([(split, table)], asked, name=name)
     if tagged is not None:
         return tagged

@@ -36,6 +36,7 @@ def read(
     group: str | None = None,
     weight: str | None = None,
     columns: str | Sequence[str] | None = None,
+    task: str | None = None,
     valid_size: float = 0.15,
     test_size: float = 0.15,
     seed: int = 0,
@@ -59,6 +60,7 @@ def read(
         "split" are found when not named; groups and weights are used when named only. item names the two
         columns of pairs with a comma between, target may name several columns of numbers likewise.
     columns: names for the columns of a table without header, as a list or "label,text".
+    task: whose answers are parts, "question-answering"; None is the one that the source is plainly for.
     valid_size, test_size: shares of the whole, for splits that are missing and made here:
         stratified by label, seeded, and with no group in two splits.
     skip_bad: leave out items that cannot be had (an image that a table names and that is not there,
@@ -75,19 +77,18 @@ def read(
 
     splitting.check_sizes(valid_size, test_size)
     asked = _asked(takes, item, target, columns, answers, pairs)
-    asked = replace(asked, split=split, group=group, weight=weight)
+    asked = replace(asked, split=split, group=group, weight=weight, task=task)
     found = _as_asked(recognise(source, asked), answers)
     _check_takes(found, takes, pairs)
-    stored = store(
-        found, group=group is not None, weight=weight is not None, labelled=True, skip_bad=skip_bad
-    )
+    _check_task(found, task)
+    grouped = group is not None or bool(found.apart)
+    stored = store(found, group=grouped, weight=weight is not None, labelled=True, skip_bad=skip_bad)
     if found.pairs:
         check_sides(stored.dataset["item"], found.read_from)
     labels, given, groups = _codes(stored)
-    kinds = _kinds(found, labels, stored.labels.names)
     splits = splitting.complete(
         given,
-        kinds,
+        _kinds(found, labels, stored.labels.names),
         groups,
         same=np.array(stored.same, dtype=np.int64),
         sizes=(valid_size, test_size),
@@ -98,9 +99,9 @@ def read(
     elif found.answers == "classes":
         splitting.check_classes(splits, labels, stored.labels.names)
     splitting.check_filled(splits)
-    if groups is not None and stored.groups is not None:
+    if group is not None and groups is not None and stored.groups is not None:
         splitting.check_groups(splits, groups, stored.groups.names)
-    manner = "no group in two"
+    manner = found.apart or "no group in two"
     if groups is None:
         manner = "repeats kept together" if len(set(stored.same)) < len(labels) else ""
     how = _how(given, seed, manner)
@@ -108,7 +109,7 @@ def read(
         name=found.name,
         takes=found.takes,
         splits={name: _selected(stored.dataset, splits == i) for i, name in enumerate(SPLITS)},
-        understood=described(found, labels, stored.labels.names, splits, how),
+        understood=described(found, labels, stored.labels.names, splits, how, stored.dataset),
         fingerprint=hashlib.sha256(stored.content.encode() + splits.astype("uint8").tobytes()).hexdigest(),
         left_out=stored.left_out,
         answers=found.answers,
@@ -119,12 +120,10 @@ def read(
 
 
 def _kinds(found: Found, labels: Any, names: Sequence[str]) -> Any:
-    """What splits that are made here take their shares of, int64 [N]; of parts nothing."""
+    """What splits that are made here take their shares of, int64 [N]; of parts their strata."""
     from tunesmith.data import split as splitting
 
-    if found.answers == "numbers":
-        return splitting.strata(numbers_in(names)[labels])
-    return labels if found.answers == "classes" else labels * 0
+    return splitting.strata(numbers_in(names)[labels]) if found.answers == "numbers" else labels
 
 
 def read_items(
@@ -136,6 +135,7 @@ def read_items(
     item: str | None = None,
     target: str | None = None,
     columns: str | Sequence[str] | None = None,
+    task: str | None = None,
     split: str | None = None,
     others: bool = False,
     left_out: list[Finding] | None = None,
@@ -160,9 +160,12 @@ def read_items(
     wanted = None if split is None else split_of(split)
     if split is not None and wanted is None:
         raise BadOption(f"no split is called {split!r}; the words are {', '.join(SPLIT_WORDS)}.")
-    asked = replace(_asked(takes, item, target, columns, answers, pairs), labelled=False, others=others)
+    asked = _asked(takes, item, target, columns, answers, pairs)
+    asked = replace(asked, labelled=False, others=others, task=task)
     found = _as_asked(recognise(source, asked), answers, labelled=False)
     _check_takes(found, takes, pairs)
+    if found.task:  # what is only asked may lie in any form
+        _check_task(found, task)
     skip = left_out is not None
     stored = store(found, group=False, weight=False, labelled=False, skip_bad=skip, keep=False)
     if left_out is not None:
@@ -225,6 +228,13 @@ def _check_takes(found: Found, takes: str | None, pairs: bool | None) -> None:
         raise BadData(
             f"pairs of texts were asked for, but {found.name} holds single {found.takes}s; bring a table "
             "with two columns of texts, or in Python tuples of two."
+        )
+
+
+def _check_task(found: Found, task: str | None) -> None:
+    if task is not None and found.task != task:
+        raise BadData(
+            f"{task} was asked for, but {found.name} ({found.read_from}) holds no data of this kind."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tunesmith.errors import BadData
 
@@ -34,7 +34,8 @@ class Row(NamedTuple):
     split: "train", "valid", "test", or None where the source does not say.
     fault: why the row cannot be used, in a whole sentence; None where it can.
     others: the cells of `Found.others`.
-    lacks: what a fault leaves the row without: "item", "number" or "tags".
+    lacks: what a fault leaves the row without: "item", "number", "tags" or "answer".
+    stratum: of which splits made here take their share, where labels are no classes.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Row(NamedTuple):
     fault: str | None = None
     others: tuple[str | None, ...] = ()
     lacks: str = "item"
+    stratum: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Asked:
     labelled: whether every row must have a label (training) or may have one (predicting).
     others: whether a table's columns other than the item are kept beside the examples.
     answers: "classes", "numbers" or "parts". target: with numbers one column, or several with commas between.
+    task: whose answers are parts; None is the one that the source is plainly for.
     """
 
     takes: str | None = None
@@ -68,6 +71,7 @@ class Asked:
     group: str | None = None
     weight: str | None = None
     columns: tuple[str, ...] | None = None
+    task: str | None = None
     labelled: bool = True
     others: bool = False
 
@@ -85,6 +89,9 @@ class Found:
     answers: "classes", "numbers" or "parts". targets: the columns of numbers. task: that learns from it;
         empty where item and answers say so.
     pairs: whether items are two texts each (`tunesmith.data.pairs`).
+    told: what was understood of answers with parts, in lines; None: how many rows. It
+        is given the rows as a data set, `name` and `read_from`.
+    apart: how splits made here divide it, where rows come with groups of their own: "no article in two".
     """
 
     name: str
@@ -97,6 +104,8 @@ class Found:
     targets: tuple[str, ...] = ()
     task: str = ""
     pairs: bool = False
+    apart: str = ""
+    told: Callable[[Any, str, str], list[str]] | None = None
 
     @property
     def noun(self) -> str:

@@ -16,9 +16,10 @@ from tunesmith.data.folders import found_in_folder, holds_tabs, joined
 from tunesmith.data.items import found_in, image_item, text_or_fault
 from tunesmith.data.objects import table_of
 from tunesmith.data.pairs import together
+from tunesmith.data.questions import TASK as QUESTIONS
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked, Found, Row, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
-from tunesmith.data.tables import open_table
+from tunesmith.data.tables import JSON, open_table
 from tunesmith.data.tagged import found_in_columns, is_columns
 from tunesmith.errors import BadData, NoData
 from tunesmith.registry import did_you_mean
@@ -80,14 +81,14 @@ def found_at(path: Path, asked: Asked, *, name: str = "", within: int = 0) -> Fo
         return found_in_npz(path, asked, name=name)
     if asked.answers in (None, "parts") and asked.takes != "image" and is_columns(path):
         return found_in_columns({None: [path]}, asked, name=name or path.stem)
-    if ending in TABLE_ENDINGS or (ending == ".txt" and (asked.labelled or holds_tabs(path))):
+    if ending in (*TABLE_ENDINGS, JSON) or (ending == ".txt" and (asked.labelled or holds_tabs(path))):
         stem = path.resolve().parent.name if split_of(path.stem) else path.stem
         return found_in(open_table(path, columns=asked.columns), asked, name=name or stem)
     if not asked.labelled and (ending in IMAGE_ENDINGS or asked.takes == "text"):
         return _listed([path], asked, name or path.stem)
     raise BadData(
         f"{path.name} is no file that holds labelled examples; what is understood are folders, "
-        f"{', '.join(TABLE_ENDINGS)}, .txt, .zip and .npz."
+        f"{', '.join(TABLE_ENDINGS)}, {JSON}, .txt, .zip and .npz."
     )
 
 
@@ -156,14 +157,15 @@ def _listed(source: list[Any] | tuple[Any, ...], asked: Asked, name: str) -> Fou
                 continue
             yield from _opened(item, asked, where, takes)
 
-    return Found(name, takes, f"{len(source):,} items", rows, pairs=bool(asked.pairs))
+    pairs, task = bool(asked.pairs), asked.task or ""
+    return Found(name, takes, f"{len(source):,} items", rows, pairs=pairs, task=task)
 
 
 def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Iterator[Row]:
     path = _at_home(item)
     ending = path.suffix.lower()
     there = os.path.exists(path)  # noqa: PTH110
-    known = (*TABLE_ENDINGS, ".txt", ".zip", ".npz")
+    known = (*TABLE_ENDINGS, JSON, ".txt", ".zip", ".npz")
     mistyped = not there and ending in known and not any(c.isspace() for c in str(item))
     if mistyped:  # "bnk.csv" is nobody's review
         raise _nothing_at(path, asked)
@@ -175,6 +177,11 @@ def _opened(item: str | PurePath, asked: Asked, where: str, takes: str) -> Itera
                 "with a tab between."
             )
         item = together(*item.split("\t"))
+    if asked.task == QUESTIONS and not table:
+        raise BadData(
+            f"{where} is one text, and a question needs its context: give a table with both, or one of each "
+            "with --question Q --context TEXT."
+        )
     if takes == "text" and isinstance(item, str) and not (there and ending in known):
         yield Row(where, where, item, None)
     elif table:

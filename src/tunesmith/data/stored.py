@@ -26,7 +26,12 @@ ROWS_AT_A_TIME: Final = 1_000
 BYTES_AT_A_TIME: Final = 64 * 2**20
 LONGEST_ITEM: Final = 2**30  # bytes or characters; a column of Arrow's strings ends at 2 GiB
 NOWHERE: Final = -1
-LACKING: Final = {"item": "absent", "number": "no_number", "tags": "bad_tags"}  # kinds of finding
+LACKING: Final = {  # kinds of finding
+    "item": "absent",
+    "number": "no_number",
+    "tags": "bad_tags",
+    "answer": "misplaced",
+}
 OTHER: Final = "other "  # before the name of a column that is kept beside the examples
 
 
@@ -55,6 +60,7 @@ class Stored:
     """A source after its stream has run.
 
     dataset: every row, with the columns of `Data`, memory-mapped.
+    labels: of each row; where answers have parts, its stratum.
     same: one number a row, equal where the texts, image bytes or image paths are equal; of pairs where both
         texts are, in either order.
     content: SHA-256 over everything but the splits; no path and no file time is in it.
@@ -97,7 +103,7 @@ def store(
                 size = faults.size_of(row, found.takes)
                 if size == NOWHERE:
                     continue
-                labels.append(row.label)
+                labels.append(row.stratum if found.answers == "parts" else row.label)
                 splits.append(row.split)
                 same.append(hash(frozenset(apart(str(row.item))) if found.pairs else row.item))
                 groups.append(row.group)

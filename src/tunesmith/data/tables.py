@@ -13,11 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from tunesmith.data.json_tables import columns_of, records
 from tunesmith.data.labels import short
 from tunesmith.data.rows import some
 from tunesmith.errors import BadData
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+JSON: Final = ".json"  # a table too, but in a folder only where it shows: others lie beside data
 INDEX: Final = "column 1"  # a first column without name: pandas and R write the rows' numbers there
 LONGEST: Final = 16_000_000  # characters of a row; a longer one is a quote that was never closed
 LONGEST_HEAD: Final = 8_000_000  # characters of the rows that are held to guess from
@@ -69,6 +71,8 @@ def open_table(path: Path, *, columns: tuple[str, ...] | None = None, name: str 
         return _jsonl(path, name)
     if ending == ".parquet":
         return _parquet(path, name)
+    if ending == JSON:
+        return _json(path, name)
     return _delimited(path, name, columns)
 
 
@@ -263,6 +267,17 @@ def _jsonl(path: Path, name: str) -> Table:
 
     def rows() -> Iterator[tuple[str, Values]]:
         with closing(objects()) as stream:
+            for where, row in stream:
+                yield where, tuple(row.get(column) for column in columns)
+
+    return Table(name, columns, rows, path.parent)
+
+
+def _json(path: Path, name: str) -> Table:
+    columns = columns_of(path, name)
+
+    def rows() -> Iterator[tuple[str, Values]]:
+        with closing(records(path, name)) as stream:
             for where, row in stream:
                 yield where, tuple(row.get(column) for column in columns)
 

@@ -22,18 +22,19 @@ def described(
     names: Sequence[str],
     splits: NDArray[Any],
     how: str,
+    dataset: Any = None,
 ) -> tuple[str, ...]:
     """The lines that a person reads before anything trains.
 
-    labels, splits: [N], the class and the split (0, 1, 2) of each row.
+    labels, splits: [N], the class and the split (0, 1, 2) of each row. dataset: the rows.
     how: where the splits come from, in words.
     """
     if found.answers == "numbers":
         return _of_numbers(found, labels, names, splits, how)
     if found.answers == "parts":
-        count = counted(len(labels), found.takes)
-        lines = [f"{shown(found.name)}: {count}, read from {shown(found.read_from)}", _splits(splits, how)]
-        return (*lines, *map(shown, found.notes))
+        lines = [f"{found.name}: {counted(len(labels), found.takes)}, read from {found.read_from}"]
+        lines = lines if found.told is None else found.told(dataset, found.name, found.read_from)
+        return tuple(map(shown, [*lines, _splits(splits, how), *found.notes]))
     counts = np.bincount(labels, minlength=len(names))
     order = sorted(range(len(names)), key=lambda k: (-counts[k], names[k]))
     lines = [

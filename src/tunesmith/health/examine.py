@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tunesmith.data.data import SPLITS
+from tunesmith.data.questions import TASK as QUESTIONS
 from tunesmith.data.tagged import TASK
 from tunesmith.health import shingles, twins
 from tunesmith.health.classes import about_classes
+from tunesmith.health.contexts import shared_contexts
 from tunesmith.health.finding import Finding, Health, Item, Level
 from tunesmith.health.neighbours import neighbours
 from tunesmith.health.numbers import about_numbers
@@ -96,6 +98,8 @@ def examine(
         answers = about_tags(roll)
     elif kind == "classes":
         answers = about_classes(roll)
+    elif seen.data.task == QUESTIONS:
+        answers = shared_contexts(seen)
     found = [*unusable, *repeats(roll, same), *near, *answers, *odd]
     if roll.takes == "pair":
         paired, turned = about_pairs(roll, _texts(seen, roll.usable), alone)
@@ -120,7 +124,7 @@ def examine(
         seen.data.name,
         roll.takes,
         seen.data.understood,
-        _counts(roll, seen.data.targets),
+        _counts(roll, (seen.data.task,) if seen.data.answers == "parts" else seen.data.targets),
         tuple(sorted(found, key=lambda finding: ORDER.index(finding.level))),
         facts,
         skipped,
@@ -131,7 +135,7 @@ def examine(
 
 
 def _counts(roll: Roll, columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Usable examples by label and split; where the labels are numbers, all under their columns' names."""
+    """Usable examples by label and split; where the labels are no classes, all under one name."""
     if columns:
         return {", ".join(columns): dict(zip(SPLITS, roll.counts.sum(0).tolist(), strict=True))}
     rows = zip(roll.names, roll.counts, strict=True)
@@ -169,7 +173,7 @@ def _absent(seen: Seen, skip_bad: bool) -> list[Finding]:
     """What the data name and `read` could not have; it never became an example."""
     level: Level = "warning" if skip_bad else "error"
     found = []
-    for kind in ("absent", "no_number", "bad_tags"):
+    for kind in ("absent", "no_number", "bad_tags", "misplaced"):
         lost = [(Item(f.where, note=f.message),) for f in seen.data.left_out if f.kind == kind]
         values = {"takes": seen.roll.takes, "groups": len(lost), "count": len(lost)}
         found += [Finding(kind, level, values, tuple(lost[:SHOWN]), len(lost))] if lost else []

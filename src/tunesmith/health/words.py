@@ -193,6 +193,33 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "请检查句子之间是否缺少空行；长句会分窗口读取。",
         ),
     },
+    "misplaced": {
+        "en": Words(
+            "questions that cannot be used",
+            "An answer that is not at its place, a question without one, an id used twice: "
+            "{count:,} questions.",
+            "Each is named with what stands there instead; --skip-bad leaves them out.",
+        ),
+        "zh": Words(
+            "无法使用的问题",
+            "答案不在所标位置、缺少答案或编号重复：{count:,} 个问题。",
+            "每一个都说明了该处的实际内容；使用 --skip-bad 可将其排除。",
+        ),
+    },
+    "contexts_across": {
+        "en": Words(
+            "contexts in more than one split",
+            "Asked about in more than one split: {groups:,} contexts; test questions on one that training or "
+            "validation has seen: {leaked:,}.",
+            "The score flatters by them: keep all questions on a context, or an article, in one split.",
+        ),
+        "zh": Words(
+            "跨划分的上下文",
+            "有 {groups:,} 段上下文出现在多个划分中；"
+            "测试集中有 {leaked:,} 个问题的上下文已在训练集或验证集中出现过。",
+            "这会使分数虚高：请把同一段上下文（或同一篇文章）的问题放在同一划分。",
+        ),
+    },
     "outlying_numbers": {
         "en": Words(
             "numbers far from all others",

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tunesmith.errors import CannotReplay
-from tunesmith.networks.network import Network
+from tunesmith.networks.network import Network, said_by
 from tunesmith.networks.replay import (
     ENTRY,
     LIVE,
@@ -272,7 +272,7 @@ def _like(tensor: Tensor) -> Tensor:
 
 
 def _output(out: Any) -> Tensor:
-    logits: Tensor = getattr(out, "logits", out)
+    logits: Tensor = said_by(out)
     if not isinstance(logits, Tensor):
         raise CannotReplay("it puts out something else than one tensor")
     return logits

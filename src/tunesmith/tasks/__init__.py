@@ -16,5 +16,6 @@ TASKS: Final = Registry(
         "text-regression": "tunesmith.tasks.text_regression:TextRegression",
         "text-pair-regression": "tunesmith.tasks.text_pair_regression:TextPairRegression",
         "token-classification": "tunesmith.tasks.token_classification:TokenClassification",
+        "question-answering": "tunesmith.tasks.question_answering:QuestionAnswering",
     },
 )

@@ -58,6 +58,7 @@ class Labels:
     means, spreads: of each column of numbers, in the person's unit; empty where there are none.
     widths: half of the interval around an answer, of each column, in the person's unit; empty where it is not
         known.
+    thresholds: the margin above which no answer is given, alone; empty where there is always one.
     """
 
     names: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class Labels:
     means: tuple[float, ...] = ()
     spreads: tuple[float, ...] = ()
     widths: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     @property
     def imbalance(self) -> float:

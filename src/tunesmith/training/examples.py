@@ -164,7 +164,11 @@ class Examples:
         found = [{**row, "item": None} for row in rows_of(self.columns, rows)] or [{"item": None}] * len(rows)
         if self._tokens is not None and self._tokens.placed:
             places = self._tokens.places(rows)
-            found = [{**row, "pieces": own} for row, own in zip(found, places, strict=True)]
+            texts = self._items(rows)
+            found = [
+                {**row, "item": text, "pieces": own}
+                for row, text, own in zip(found, texts, places, strict=True)
+            ]
         return task.collate(found, given, labels)
 
     def _items(self, rows: np.ndarray) -> list[Any]:

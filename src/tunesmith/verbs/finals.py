@@ -40,8 +40,11 @@ def with_best(
     may take a third of the time limit.
     """
     from tunesmith.verbs.candidates import at_hand, candidates
-    from tunesmith.verbs.rank import ranking_of
+    from tunesmith.verbs.rank import rankable, ranking_of
 
+    if task.answers == "parts" and asked["model"] is None:
+        return {**asked, "model": task.model}, None  # nothing in closed form could choose among several
+    rankable(task)
     began, limit = time.monotonic(), seconds(asked["time_limit"])
     look = at_hand if asked["model"] is None else partial(candidates, None)
 

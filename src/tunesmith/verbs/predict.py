@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from tunesmith.data.items import text_in
+from tunesmith.data.questions import TASK as QUESTIONS
 from tunesmith.data.rows import counted
+from tunesmith.errors import BadOption
 from tunesmith.verbs.environment import prepare
 from tunesmith.verbs.reporting import Lines
 
@@ -15,10 +18,15 @@ if TYPE_CHECKING:
     from tunesmith.verbs.reporting import Reporter
 
 
+LONGEST_PATH: Final = 1000  # characters; a longer context is a text
+
+
 def predict(
     run: str | Path | Run,
-    items: Any,
+    items: Any = None,
     *,
+    question: str | None = None,
+    context: str | None = None,
     item: str | None = None,
     columns: str | None = None,
     split: str | None = None,
@@ -32,6 +40,8 @@ def predict(
 
     run: the folder of the run; runs/latest is the newest one.
     items: files, folders, texts or a table; in Python also lists and frames.
+    question: a question, for a run that answers such, in the place of items.
+    context: the text that answers it, or a .txt file of it.
     item: the column of a table with texts or with paths of images; of pairs of texts both.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
@@ -45,6 +55,13 @@ def predict(
     from tunesmith.runs import Run as Opened
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
+    if question is not None or context is not None:
+        if opened.described["task"] != QUESTIONS:
+            raise BadOption(
+                f"question and context are for a run of {QUESTIONS}, and {opened.folder} is one of "
+                f"{opened.described['task']}; name items instead."
+            )
+        items = [_asked(question, context, items)]
     left_out: list[Finding] | None = [] if skip_bad else None
     answers = opened.predict(
         items,
@@ -62,3 +79,18 @@ def predict(
             say.warn(f"left out: {finding.message.rstrip('.')}")
         say.warn(f"{counted(len(left_out), 'item')} left out, {len(answers):,} answered")
     return answers
+
+
+def _asked(question: str | None, context: str | None, items: Any) -> dict[str, str]:
+    """One question, as a row of a table. Raises BadOption where a part is missing, or too much is there."""
+    if items:
+        raise BadOption(
+            "question and context are one item by themselves; leave the others out, or ask twice."
+        )
+    if not question or not question.strip() or not context or not context.strip():
+        raise BadOption(
+            "a question needs its context and a context its question: --question Q --context TEXT."
+        )
+    if len(context) < LONGEST_PATH and context.lower().endswith(".txt"):
+        context = text_in(Path(context).expanduser(), context)
+    return {"question": question, "context": context}

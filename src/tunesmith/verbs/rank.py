@@ -98,6 +98,7 @@ def rank(
     known: dict[str, bytes] = {}
     found, how, looked = read_data(asked, store, known, say)
     looked.close()
+    rankable(how)
     chosen = candidates(models, how.kind, default=how.model)
 
     def left() -> float:
@@ -108,6 +109,17 @@ def rank(
         ranking = with_finals(ranking, chosen, asked, say, left)
     keep(ranking, found)
     return ranking
+
+
+def rankable(task: Task) -> None:
+    """Raise BadOption for a task whose networks nothing in closed form can rank."""
+    from tunesmith.errors import BadOption
+
+    if task.answers == "parts":
+        raise BadOption(
+            f"networks for {task.name} are not ranked: an answer that has parts has no head in closed form "
+            f"to compare them by; fit each with --model and compare the runs (the usual one is {task.model})."
+        )
 
 
 def ranking_of(

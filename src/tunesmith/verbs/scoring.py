@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,10 @@ def finish(
     if not processes.main():
         processes.wait()
         return Run(folder.resolve())
+    labels = task.calibrated(labels, predictions["valid"], task.targets(data.valid, labels))
+    started = replace(started, labels=labels)
     said = judged(started, baselines, training.metric, what, predictions, trained, scratch)
     shutil.rmtree(folder / "model", ignore_errors=True)  # of a finish that was interrupted: who knows how
-    labels = task.calibrated(labels, predictions["valid"], task.targets(data.valid, labels))
     if task.answers == "numbers" and not labels.widths:
         say.warn(
             f"answers have no interval: {len(data.valid)} validation examples are too few for one of 90 %"

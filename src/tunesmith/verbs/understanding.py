@@ -30,6 +30,7 @@ BEFORE_A_FIT = (  # said before a fit; what the shares of classes are stands in 
     "unseen_types",
     "long_sentences",
     "byte_equal_across",
+    "contexts_across",
     "near_duplicates_across",
     "turned_across",
     "side_across",

@@ -35,6 +35,7 @@ KINDS: Final = Registry(
         "numbers": "tunesmith.reports.kinds.numbers:Numbers",
         "parts": "tunesmith.reports.kinds.parts:Parts",
         "token-classification": "tunesmith.reports.kinds.tags:Tags",
+        "question-answering": "tunesmith.reports.kinds.questions:Questions",
     },
 )
 
