@@ -118,3 +118,22 @@ def test_a_graph_holds_no_path_of_the_machine_that_made_it(exported: Export, pho
     graph = (exported(photo_run, to="onnx") / "model.onnx").read_bytes()
     assert b"site-packages" not in graph
     assert str(Path.cwd()).encode() not in graph
+
+
+def test_tagged_words_go_through_a_graph_too(tiny_text: Callable[[str], Path], tmp_path: Path) -> None:
+    sentences = [
+        f"{who} B-PER\nlives O\nin O\n{where} B-LOC\n"
+        for who in ("ann", "bob", "eve", "tom")
+        for where in ("rome", "oslo", "bern", "riga", "york")
+    ]
+    (tmp_path / "tags.conll").write_text("\n".join(sentences))
+    options: dict[str, Any] = {"epochs": 1, "batch": 8, "keep": "trained", "baselines": "none"}
+    model = f"hf/{tiny_text('bert')}"
+    run = ts.fit(
+        tmp_path / "tags.conll", model=model, device="cpu", out=tmp_path / "run", reporter=Silent(), **options
+    )
+    assert run is not None
+    folder = ts.export(run, to="torch", reporter=Silent())
+    proof = json.loads((folder / "export.json").read_text())["proof"]
+    assert proof["largest"] <= 1e-3
+    assert proof["metric"] is None  # spans are no array

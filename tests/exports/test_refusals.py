@@ -41,10 +41,11 @@ def test_a_format_that_cannot_hold_a_source_names_those_that_can(photo_run: Path
     refused(text_run, BadOption, r"What can: onnx, torch, transformers, openvino\.", to="safetensors")
 
 
-def test_keras_is_refused_with_what_there_is(photo_run: Path) -> None:
-    refused(
-        photo_run, BadOption, r"keras holds networks of Keras alone; what can be had: onnx, torch", to="keras"
+def test_keras_holds_its_own_networks_alone(photo_run: Path) -> None:
+    words = (
+        r"a \.keras file cannot hold photos, a network of timm: it holds networks of Keras\. What can: onnx"
     )
+    refused(photo_run, BadOption, words, to="keras")
 
 
 def test_a_misspelt_format_is_guessed(photo_run: Path) -> None:

@@ -13,6 +13,7 @@ FORMATS: Final = Registry(
         "torch": "tunesmith.exports.torch_program:TorchProgram",
         "transformers": "tunesmith.exports.transformers_folder:TransformersFolder",
         "timm": "tunesmith.exports.timm_checkpoint:TimmCheckpoint",
+        "keras": "tunesmith.exports.keras_file:KerasFile",
         "safetensors": "tunesmith.exports.headed_file:HeadedFile",
         "openvino": "tunesmith.exports.openvino_graph:OpenVinoGraph",
     },

@@ -20,8 +20,8 @@ class Facts:
 
     name: of the run. data: how they are called. described: what the model says of itself. network: where it
     comes from. seed, packages: of the run. plan: as text. scores: as in scores.json. licences: of weights and
-    data, where known. proof: how an export was proven, and use: how it is opened; None and the run's own for
-    a run.
+    data, where known. answers: of the task, "classes", "numbers" or "parts". format, proof, use: of an export
+    its format, how it was proven and how it is opened; empty for a run.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Facts:
     plan: str
     scores: Mapping[str, Any]
     licences: Mapping[str, str | None]
+    answers: str = "classes"
     format: str | None = None
     proof: Sequence[str] = ()
     use: str = ""
@@ -71,7 +72,7 @@ def limits(facts: Facts) -> list[str]:
         f"{figure(own.low, metric)} and {figure(own.high, metric)} (95 %). On data from elsewhere it may be "
         f"worse."
     ]
-    if _classes(facts):
+    if facts.answers == "classes":
         said.append(
             f"It answers with one of {len(want['labels'])} labels whatever it is given, also where none fits."
         )
@@ -94,7 +95,7 @@ def limits(facts: Facts) -> list[str]:
             )
         )
     length = facts.described["preprocess"].get("max_length")
-    if length:
+    if length and facts.answers != "parts":  # which are read in windows
         said.append(f"Texts are cut after {length} tokens.")
     return said
 
@@ -114,7 +115,7 @@ def _front(facts: Facts) -> str:
     told = {
         "license": weights.lower() if weights and " " not in weights else "unknown",
         **({"library_name": LIBRARIES[facts.format]} if facts.format in LIBRARIES else {}),
-        **({"pipeline_tag": want["kind"]} if _classes(facts) else {}),
+        **({"pipeline_tag": want["kind"]} if facts.answers != "numbers" else {}),
         **({"base_model": _hub_name(facts)} if _hub_name(facts) else {}),
         "tags": ["tunesmith", facts.described["task"], *([facts.format] if facts.format else [])],
         "metrics": [scores["metric"]],
@@ -128,7 +129,10 @@ def _front(facts: Facts) -> str:
 def _introduction(facts: Facts) -> str:
     names, takes = facts.described["labels"]["names"], facts.described["preprocess"].get("takes", "input")
     first = ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
-    answers = f"gives one of {len(names)} labels ({first})" if _classes(facts) else f"gives {first}"
+    answers = {
+        "classes": f"gives one of {len(names)} labels ({first})",
+        "numbers": f"gives {first}",
+    }.get(facts.answers, f"says what its parts are, among {first}" if first else "gives a part of it")
     thing = {"image": "a picture", "text": "a text"}.get(takes, f"an {takes}")
     return f"For {thing} it {answers}. Fine-tuned by tunesmith from {facts.network}.\n"
 
@@ -187,10 +191,6 @@ def _own_use(facts: Facts) -> str:
         f'ts.predict("{facts.name}", [{item}])\n```\n\n'
         f"`{facts.name}` is the folder of the run, of which this folder is a part.\n"
     )
-
-
-def _classes(facts: Facts) -> bool:
-    return not facts.described["labels"].get("spreads") and bool(facts.described["want"]["labels"])
 
 
 def _hub_name(facts: Facts) -> str | None:

@@ -62,7 +62,10 @@ class Golden:
         """What `to_bytes` wrote. Raises BadRun for anything else, naming `where`."""
         try:
             tensors = load(content)
-            inputs = {n.removeprefix("inputs."): t for n, t in tensors.items() if n.startswith("inputs.")}
+            # A safetensors file is read in any order, and a traced graph takes its inputs by place.
+            inputs = {
+                n.removeprefix("inputs."): tensors[n] for n in sorted(tensors) if n.startswith("inputs.")
+            }
             texts = tensors.get("texts")
             said = () if texts is None else tuple(json.loads(bytes(texts.numpy()).decode("utf-8")))
         except (SafetensorError, ValueError) as error:

@@ -17,16 +17,17 @@ from tunesmith.exports.graph import traced
 
 @dataclass(frozen=True)
 class Opened:
-    """A loaded program."""
+    """A loaded program. names: of its inputs, in order."""
 
     program: Any
+    names: tuple[str, ...]
     labels: tuple[str, ...]
     version: str
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """See Runtime."""
         with torch.inference_mode():
-            return self.program(*inputs.values())  # type: ignore[no-any-return]
+            return self.program(*(inputs[name] for name in self.names))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class TorchProgram:
         torch.export.save(traced(subject), folder / self.file, extra_files=inside)
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:
         """See Format."""
         inside = {"labels.json": ""}
         program = torch.export.load(folder / self.file, extra_files=inside).module()
-        return Opened(program, tuple(json.loads(inside["labels.json"])), f"torch {torch.__version__}")
+        labels = tuple(json.loads(inside["labels.json"]))
+        return Opened(program, tuple(about["inputs"]), labels, f"torch {torch.__version__}")

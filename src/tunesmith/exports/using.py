@@ -43,7 +43,13 @@ answers = model({port.any_name: inputs[port.any_name] for port in model.inputs})
 import torch
 
 model = torch.export.load("model.pt2").module()
-answers = model(*(torch.tensor(array) for array in inputs.values())).detach().numpy()
+answers = model(*(torch.tensor(inputs[name]) for name in {names})).detach().numpy()
+""",
+    "keras": """\
+import keras
+
+model = keras.saving.load_model("model.keras")
+answers = model.predict(inputs["pixels"].transpose(0, 2, 3, 1), verbose=0)
 """,
     "timm": """\
 import timm
@@ -87,7 +93,7 @@ def _by_hand(about: Mapping[str, Any]) -> str:
         code += TEXT.format(max_length=form["max_length"]) + "\n"
     else:
         code += f"inputs = ...  # arrays by name: {', '.join(about['inputs'])}\n\n"
-    code += OPENED[about["format"]].replace("{K}", str(len(names)))
+    code += OPENED[about["format"]].replace("{K}", str(len(names))).replace("{names}", str(about["inputs"]))
     if about["labels"]["spreads"]:
         return code + f"print(dict(zip({names}, answers[0].tolist())))\n"
     return code + f"print({names}[answers[0].argmax()])\n"
@@ -96,7 +102,8 @@ def _by_hand(about: Mapping[str, Any]) -> str:
 def _piped(about: Mapping[str, Any]) -> str:
     task = about["kind"]
     code = ", trust_remote_code=True" if about["opens"]["class"] == "PooledForSequenceClassification" else ""
-    item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else '"a text", truncation=True'
+    cut = ", truncation=True" if task == "text-classification" else ""
+    item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else f'"a text"{cut}'
     note = "  # runs pooled_transformers.py of this folder" if code else ""
     return (
         f"from transformers import pipeline\n\n"

@@ -10,6 +10,7 @@ from tunesmith.exports.card import Facts
 from tunesmith.exports.licences import weights_licence
 from tunesmith.plan import table
 from tunesmith.runs import Run
+from tunesmith.tasks import TASKS
 from tunesmith.verbs.options import IN_MEMORY
 
 PACKAGES: Final = ("tunesmith", "torch", "torchvision", "timm", "transformers")  # that a card names
@@ -29,6 +30,7 @@ def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
         },
         plan=table(run.plan, [part["name"] for part in described["parts"]]),
         scores=scores,
+        answers=TASKS.load(described["task"])().answers,
         licences={"weights": weights_licence(described.get("recipe"), asked.get("model")), "data": None},
     )
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tunesmith.verbs.reporting import Reporter
 
 INT8: Final = "int8"
-ONLY_KERAS: Final = "keras"
 
 
 def export(
@@ -34,7 +33,7 @@ def export(
     Nothing is written where the export does not answer as the run does.
 
     run: the folder of the run; runs/latest is the newest one.
-    to: onnx, torch, transformers, timm, safetensors or openvino.
+    to: onnx, torch, openvino, transformers, timm, keras or safetensors.
     quantize: int8, of onnx: what it costs and gains is measured on the test split.
     pixels: images go in as uint8, resized; the graph normalises them.
     out: the folder to make; by default one in the run's folder.
@@ -52,6 +51,7 @@ def export(
     form = format_of(to)
     check(opened, form, quantize=quantize, pixels=pixels)
     place = place_of(opened, form, out, quantize=quantize, pixels=pixels)
+    pixels = pixels or form.name == "keras"  # whose files always begin with pixels
     for package, extra in form.needs:
         require(package, extra, f"an export to {form.name}")
     calibration = None
@@ -70,10 +70,6 @@ def format_of(name: str) -> Format:
     """The format of a name; raises UnknownName with a guess."""
     from tunesmith.exports import FORMATS
 
-    if name == ONLY_KERAS:
-        raise BadOption(
-            f"keras holds networks of Keras alone; what can be had: {', '.join(FORMATS.names())}."
-        )
     found: Format = FORMATS.load(name)()
     return found
 

@@ -22,7 +22,7 @@ from tunesmith.exports.proof import ABOUT, BATCH, answers, compared, prove_elsew
 from tunesmith.exports.using import usage
 from tunesmith.files import whole_folder
 from tunesmith.networks.preprocess import ImagePreprocess
-from tunesmith.runs import Run
+from tunesmith.runs import Run, load_model
 from tunesmith.seals import read_sealed, seal
 from tunesmith.verbs.carding import facts_of
 from tunesmith.verbs.reporting import Reporter
@@ -71,8 +71,10 @@ def subject_of(run: Run, *, pixels: bool) -> tuple[Subject, Golden]:
             f"version. Fit it again: tunesmith fit --config {run.folder / 'asked.yaml'}"
         )
     golden = Golden.from_bytes(read_sealed(run.folder, GOLDEN), where=run.folder / GOLDEN)
-    network, task, labels = run.model
-    network = copy.deepcopy(network)
+    if run.described["recipe"] is None:  # a person's own, which no folder holds
+        network, task, labels = copy.deepcopy(run.model)
+    else:
+        network, task, labels = load_model(run.folder / "model")
     network.module.to("cpu", torch.float32).eval()
     golden = replace(golden, answers=live_answers(network, golden.inputs, labels, batch=BATCH))
     form = network.preprocess
