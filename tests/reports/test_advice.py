@@ -214,6 +214,13 @@ def test_fewer_stages_were_more_stages() -> None:
     assert advice.values["command"].endswith("--strategy top --unfreeze 1 --label-smoothing 0.1")
 
 
+def test_where_labels_cannot_be_smoothed_fewer_stages_train_all_the_same() -> None:
+    plan = Plan("full", (Phase("full", 3, (1e-5, 1e-4, 1e-3)),))
+    facts = replace(TROUBLED["learned_by_heart"], takes="text", plan=plan)
+    (advice,) = advised(replace(facts, works=lambda options: "label_smoothing" not in options))
+    assert advice.values["command"].endswith("--strategy top --unfreeze 1")
+
+
 def test_a_check_was_to_read_the_data_in_another_way() -> None:
     asked = {**DEFAULTS, "data": "my table.csv", "target": "kind", "seed": 3, "skip_bad": True, "epochs": 9}
     assert read_from(asked) == "'my table.csv' --target kind --seed 3 --skip-bad"

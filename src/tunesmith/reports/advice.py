@@ -144,7 +144,9 @@ def _held_back(facts: Facts) -> str:
     settings = facts.plan.settings
     if facts.takes == "image" and settings.augment == "none":
         return again(facts, {"augment": "standard"}) if steps(facts.plan) else ""
-    smooth: Options = {"label_smoothing": SMOOTH} if settings.label_smoothing < SMOOTH else {}
+    smooth: Options = {"label_smoothing": SMOOTH}
+    if settings.label_smoothing >= SMOOTH or not facts.works(smooth):  # numbers have no classes to smooth
+        smooth = {}
     trained = facts.plan.stages - min(phase.frozen_prefix for phase in facts.plan.phases)
     fewer: Options = {"strategy": "top", "unfreeze": min(2, trained - 1)}
     command = again(facts, {**fewer, **smooth}) if trained > 1 else ""
