@@ -69,9 +69,12 @@ def test_loss_and_gradients_are_those_of_transformers(asked: tuple[Any, Any, Any
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     own = {n: p.grad for n, p in network.module.named_parameters() if p.grad is not None}
     assert own.keys() == gradients.keys()
-    for name, gradient in gradients.items():
-        scale = float(gradient.abs().max()) + 1e-9
-        assert float((own[name] - gradient).abs().max()) <= 1e-4 * scale, name
+    body = [name for name in gradients if "qa_outputs" not in name]  # the head's own gradients are far larger
+    for names in (body, gradients):
+        there = torch.cat([gradients[name].flatten() for name in names])
+        here = torch.cat([own[name].flatten() for name in names])
+        assert float((here - there).norm()) <= 1e-5 * float(there.norm())
+        assert float(there.norm()) > 1e-6
 
 
 @pytest.mark.real
