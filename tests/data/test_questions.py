@@ -12,6 +12,7 @@ import pytest
 from tunesmith.data.pairs import apart
 from tunesmith.data.questions import answers_of
 from tunesmith.data.read import read, read_items
+from tunesmith.errors import BadData
 
 CONTEXT = "Ann has a dog. Bob {} has a cat."
 
@@ -156,6 +157,15 @@ def test_other_json_beside_data_is_no_data(tmp_path: Path, write: Callable[..., 
 def test_records_in_a_json_list_are_a_table(write: Callable[..., Path]) -> None:
     data = read(write([{"text": f"word {i}", "label": "ab"[i % 2]} for i in range(12)]))
     assert (data.answers, data.train[0]["id"]) == ("classes", "a.json: [0]")
+
+
+@pytest.mark.parametrize("answers", [(True, False), ("yes", "no")])
+def test_yes_and_no_of_a_passage_are_no_words_of_it(
+    answers: tuple[Any, Any], write: Callable[..., Path]
+) -> None:
+    rows = [{"question": f"q{i}?", "passage": f"text {i}", "answer": answers[i % 2]} for i in range(12)]
+    with pytest.raises(BadData, match="name it with --target"):
+        read(write(rows, "a.jsonl"))
 
 
 def test_another_task_may_learn_from_the_same_table(write: Callable[..., Path]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.answers import Answers, answers_in
@@ -29,6 +29,7 @@ ANSWERS: Final = ("answers", "answer", "answer_text")
 START: Final = ("answer_start", "answer_starts", "start")
 ARTICLES: Final = 10  # titles from which splits are made of whole articles; below, of whole contexts
 CONTEXTS: Final = 3  # contexts from which splits are made of whole contexts; below, of questions
+LOOKED_AT: Final = 100  # rows in which a table shows whether its answers are words of its contexts
 SEARCHED: Final = 3  # answers that are looked for in all other contexts, for a message
 NO_ANSWER: Final = "no answer"
 LONGEST: Final = 16_000_000  # characters of a context
@@ -40,8 +41,31 @@ def holds_questions(table: Table, asked: Asked) -> bool:
         return True
     if asked.answers not in (None, "parts") or asked.task or asked.item or asked.target:
         return False
-    named = [first_named(table.columns, names) for names in (QUESTION, CONTEXT, ANSWERS)]
-    return all(named[:2]) and (named[2] is not None or not asked.labelled)
+    question, context, answers = (first_named(table.columns, names) for names in (QUESTION, CONTEXT, ANSWERS))
+    if question is None or context is None:
+        return False
+    if answers is None:
+        return not asked.labelled
+    return _answered_from(table, table.columns.index(context), table.columns.index(answers))
+
+
+def _answered_from(table: Table, context: int, answers: int) -> bool:
+    """Whether answers are lists, or mostly words of their context: "true" of a passage is a class."""
+    head = [values for values in table.head()[:LOOKED_AT] if not missing(values[answers])]
+    held = [
+        isinstance(values[answers], Sequence | Mapping)
+        and (
+            not isinstance(values[answers], str)
+            or _listed(values[answers])
+            or values[answers] in str(values[context])
+        )
+        for values in head
+    ]
+    return 2 * sum(held) >= len(held)
+
+
+def _listed(cell: str) -> bool:
+    return cell.lstrip()[:1] in ("[", "{")
 
 
 def found_in_questions(table: Table, asked: Asked, *, name: str, split: str | None = None) -> Found:
