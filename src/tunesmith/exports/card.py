@@ -167,7 +167,7 @@ def _data(facts: Facts) -> str:
             told = Score(**recall).told("recall") if recall else ""
             said.append(f"| {_cell(name)} | {count:,} | {told} |")
         said.append("")
-    elif labels.get("means"):
+    elif labels.get("means") and labels.get("spreads"):
         for name, mean, spread in zip(labels["names"], labels["means"], labels["spreads"], strict=True):
             said.append(f"- {name}: mean {mean:.4g}, standard deviation {spread:.4g} in training")
         said.append("")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -128,16 +127,16 @@ class Answering:
     def test_a_table_has_a_row_per_prediction_with_the_same_columns(self, known: Known) -> None:
         predictions = known.answers(known.mixed)
         for full in (False, True):
-            rows = _table(known, predictions, full=full)
+            rows = known.task.table(predictions, known.labels, full=full)
             assert len(rows) == len(predictions)
             assert len({tuple(row) for row in rows}) == 1
-        assert json.loads(json.dumps(_table(known, predictions, full=False)))
+        assert json.loads(json.dumps(known.task.table(predictions, known.labels)))
         assert known.task.table([], known.labels) == []
 
     def test_what_a_file_holds_of_predictions_scores_as_they_do(self, known: Known) -> None:
         """Pages and comparisons read answers and labels from a Parquet file alone."""
         predictions = known.answers(_half_right(known))
-        file = pa.Table.from_pylist(_table(known, predictions, full=True))
+        file = pa.Table.from_pylist(known.task.table(predictions, known.labels, full=True))
         columns = {name: file[name].to_pylist() for name in file.column_names}
         again = known.task.from_table(columns, known.labels)
         targets = known.task.targets({"label": list(known.data.train["label"])}, known.labels)
@@ -153,13 +152,6 @@ class Answering:
         network = known.network(known.mixed)
         answers = predict(network, known.task, known.data.train, known.labels, batch=1)
         assert same(answers, known.answers(known.mixed))
-
-
-def _table(known: Known, predictions: list[Any], *, full: bool) -> list[dict[str, Any]]:
-    """Rows for a person or a file, told what was asked where the task wants to know."""
-    wanted = "items" in inspect.signature(known.task.table).parameters
-    items: dict[str, Any] = {"items": list(known.data.train["item"])} if wanted else {}
-    return known.task.table(predictions, known.labels, full=full, **items)
 
 
 def _half_right(known: Known) -> Any:
