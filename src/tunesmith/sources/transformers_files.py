@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +14,7 @@ from torch import nn
 
 from tunesmith.errors import BadWeights, ModelUnavailable
 from tunesmith.networks.header import read_header
+from tunesmith.networks.weights import shortened
 from tunesmith.sources import Model, Name
 from tunesmith.sources.images import KIND as IMAGES
 
@@ -90,6 +92,22 @@ def refuse_infinite(module: nn.Module, name: Name) -> None:
     for tensor, values in module.state_dict().items():
         if values.is_floating_point() and not bool(values.isfinite().all()):
             raise BadWeights(f"{name}: {tensor} holds NaN or infinite numbers; its weights are damaged.")
+
+
+def left_over(info: Mapping[str, Any], name: Name, head: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said of tensors that the network has no place for, such as the head of its pretraining.
+
+    info: what transformers tells of loading. head: paths below which another shape is expected.
+    Raises BadWeights for a tensor of another shape anywhere else: it would start random.
+    """
+    wrong = sorted(key for key, *_ in info["mismatched_keys"] if not key.startswith(head or "\0"))
+    if wrong:
+        raise BadWeights(
+            f"the weights of {name} have another shape than its config.json says: {shortened(tuple(wrong))}; "
+            f"they are not loaded. Copy or download both again."
+        )
+    left = tuple(sorted(info["unexpected_keys"]))
+    return (f"{shortened(left)} left over there: no part of this network",) if left else ()
 
 
 def fetched(name: Name, load: Any, reason: str = "") -> Any:

@@ -18,7 +18,7 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import obeying, origin
-from tunesmith.sources.transformers_files import fetched, refuse_infinite
+from tunesmith.sources.transformers_files import fetched, left_over, refuse_infinite
 from tunesmith.sources.transformers_modules import outside_base
 
 
@@ -33,12 +33,14 @@ def image_network(transformers: Any, name: Name, folder: str, config: Any, want:
                 config=config,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
                 trust_remote_code=False,
             ),
         )
         refuse_infinite(module, name)
         head = linear_head(module)
         keeps = want.head == "pretrained"
+        left = left_over(info, name, () if keeps else (head,))
         lost = tuple(k for k in sorted(info["missing_keys"]) if keeps or not k.startswith(head))
         if lost and not want.allow_missing:
             raise BadWeights(
@@ -47,7 +49,7 @@ def image_network(transformers: Any, name: Name, folder: str, config: Any, want:
         missing = lost
         where, words = (
             origin(name, digest(module.state_dict())),
-            (f"pretrained tensors from {name}",),
+            (f"pretrained tensors from {name}", *left),
         )
     else:
         module = transformers.AutoModelForImageClassification.from_config(config, dtype=torch.float32)

@@ -16,7 +16,7 @@ from tunesmith.networks.pooled import Pooled
 from tunesmith.networks.weights import load_weights, read_weights, shortened
 from tunesmith.sources import Name
 from tunesmith.sources.images import origin
-from tunesmith.sources.transformers_files import fetched, refuse_infinite
+from tunesmith.sources.transformers_files import fetched, left_over, refuse_infinite
 
 OWN: Final = "own"  # read as the network's own classification class does: CLS, last token, ...
 CLASSES: Final = {  # of transformers, by what is wanted
@@ -79,6 +79,7 @@ def text_module(
                 config=config,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
                 trust_remote_code=False,
                 **_no_pooler(config),
             ),
@@ -86,6 +87,7 @@ def text_module(
         module = Pooled(backbone, pooling, backbone.config.hidden_size, want.outputs)
         head = ["head"]
     refuse_infinite(module, name)
+    left = left_over(info, name, () if want.head == "pretrained" else tuple(head))
     prefix = "backbone." if isinstance(module, Pooled) else ""
     lost = tuple(
         f"{prefix}{key}"
@@ -104,6 +106,7 @@ def text_module(
     ]
     if lost:
         words.append(f"{shortened(lost)} missing there: random, and trained")
+    words.extend(left)
     return module, head, origin(name, digest(body)), lost, tuple(words)
 
 
@@ -121,7 +124,7 @@ def built(transformers: Any, config: Any, pooling: str, want: Want) -> tuple[nn.
 
 def own_class(transformers: Any, want: Want) -> Any:
     """The class of transformers that answers as is wanted, so that what is trained can be handed back."""
-    return getattr(transformers, CLASSES.get(want.kind, CLASSES["text-classification"]))
+    return getattr(transformers, CLASSES[want.kind])
 
 
 def outside_base(module: Any) -> list[str]:

@@ -15,7 +15,7 @@ from tunesmith.networks.pooled import POOLINGS
 from tunesmith.networks.preprocess import TextPreprocess
 from tunesmith.sources import Name
 from tunesmith.sources.transformers_files import TEXTS, beside, fetched
-from tunesmith.sources.transformers_modules import OWN, reading, text_module
+from tunesmith.sources.transformers_modules import CLASSES, OWN, reading, text_module
 
 LONGEST: Final = 512  # tokens, unless the person asks for more: memory grows with the square
 
@@ -77,6 +77,8 @@ def _pooling(name: Name, folder: str, want: Want) -> str:
     unknown = sorted(set(name.args) - {"pooling"})
     if unknown:
         raise BadOption(f"{name}: the only argument of a model for texts is pooling; found {unknown[0]!r}.")
+    if want.kind not in CLASSES:
+        raise BadOption(f"{name} serves {', '.join(CLASSES)}, and the task is {want.kind}.")
     if want.kind != TEXTS and name.args.get("pooling"):
         raise BadOption(
             f"{name}: pooling makes one answer of a text, and {want.kind} wants one of each token."
