@@ -99,7 +99,7 @@ def _published(keras: Any, name: Name, want: Want) -> Network:
         where = origin(name, file_digest(path))
     kind = form_of(build)
     form = form_named(kind)
-    preprocess = ImagePreprocess(size, max(size, int(size / CROP)), "bicubic", form.mean, form.std)
+    preprocess = ImagePreprocess(size, max(size, round(size / CROP)), "bicubic", form.mean, form.std)
     return _assembled(model, want, preprocess, where, kind, (words,))
 
 
