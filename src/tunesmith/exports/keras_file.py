@@ -36,7 +36,8 @@ class KerasFile:
     name: str = "keras"
     says: str = "a .keras file"
     file: str = "model.keras"
-    needs: tuple[tuple[str, str], ...] = (("keras", "keras"),)
+    # Not keras itself: it must not be imported before its backend is chosen.
+    needs: tuple[tuple[str, str], ...] = (("h5py", "keras"),)
     pixels: bool = True
     quantizes: bool = False
 
