@@ -1,0 +1,141 @@
+"""Keras networks fine-tuned on trashnet, opened in the real TensorFlow, beside model.fit.
+
+python bench/keras_fits.py         (results stay in bench/results/keras_fits.json; what stands there is kept)
+
+MobileNetV2 (alpha 0.35) and a ResNet-8 of CIFAR-10, each with linear_probe, top and gradual on 300 training
+photos and all 379 validation photos. The fine-tuned network is written as a .keras file; Keras on TensorFlow,
+in another environment, answers the whole test split from the pixels on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import tunesmith as ts
+from running import DATA, PEERS, PLACE, RESULTS, interpreter, load, machine, photos, timed
+from tunesmith.data.read import read_items
+from tunesmith.networks.network import Want
+from tunesmith.runs import Run
+from tunesmith.sources import load as load_network
+from tunesmith.sources.keras_writing import write_keras
+
+TRAIN, REST, EPOCHS, LR = 300, 379, 6, 1e-3
+WEIGHTS = DATA / "weights"
+NETWORKS = {
+    "mobilenetv2_035": (
+        f"keras/MobileNetV2?alpha=0.35@{WEIGHTS / 'keras_mobilenetv2_035_notop.weights.h5'}",
+        WEIGHTS / "keras_mobilenetv2_035_notop.weights.h5",
+        96,
+    ),
+    "resnet8": (str(WEIGHTS / "keras_resnet8_cifar10.keras"), WEIGHTS / "keras_resnet8_cifar10.keras", 32),
+}
+STRATEGIES = ("linear_probe", "top", "gradual")
+FILE = RESULTS / "keras_fits.json"
+WORK = PLACE / ".data" / "keras"
+
+
+def main() -> None:
+    """Measure what is not there yet."""
+    rows: dict[str, Any] = json.loads(FILE.read_text("utf-8"))["runs"] if FILE.exists() else {}
+    for step in (*STRATEGIES[:1], "model.fit", *STRATEGIES[1:]):
+        for network in reversed(NETWORKS):
+            measure = partial(by_keras, network) if step == "model.fit" else partial(fitted, network, step)
+            keep(rows, f"{network} {step}", measure)
+
+
+def keep(rows: dict[str, Any], key: str, measure: Callable[[], dict[str, Any]]) -> None:
+    """One line, written as soon as it is known."""
+    if key in rows:
+        return
+    before = load()
+    rows[key] = {"load_before": before, **measure()}
+    print(key, rows[key], flush=True)
+    told = {"command": "python bench/keras_fits.py", "machine": machine(), "runs": rows}
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def fitted(network: str, strategy: str) -> dict[str, Any]:
+    """Fine-tune, write, and have TensorFlow answer."""
+    model, _, size = NETWORKS[network]
+    out = WORK / f"{network}-{strategy}"
+    run = Run.open(out) if (out / "scores.json").is_file() else ts.fit(
+        photos(TRAIN, rest=REST), model=model, strategy=strategy, epochs=EPOCHS, lr=LR, image_size=size,
+        optimizer="adam", schedule="constant", weight_decay=0.0, batch=32, out=str(out),
+    )  # fmt: skip
+    assert run is not None
+    kept = run.scores["test"]["metrics"]["accuracy"]
+    # What was trained by the recipe: the network that was kept, or else a baseline of it.
+    trained = run.scores["baselines"].get("fine-tuned network", run.scores["test"])
+    return {
+        "seconds": round(run.facts["seconds"], 1),
+        "accuracy": [round(kept[name], 4) for name in ("value", "low", "high")],
+        "trained": round(trained["metrics"]["accuracy"]["value"], 4),
+        "kept": run.scores["kept"].get("sentence", ""),
+        "frozen_bit_identical": frozen_identical(run, network),
+        "tensorflow": opened(run, out),
+    }
+
+
+def frozen_identical(run: Run, network: str) -> bool:
+    """Whether every stage that no phase moved is, bit for bit, as it was loaded."""
+    model, _, size = NETWORKS[network]
+    kept, _, labels = run.model
+    fresh = load_network(model, Want("image-classification", len(labels.names), image_size=size))
+    lrs = np.max([phase.lrs for phase in run.plan.phases], axis=0)
+    return all(
+        torch.equal(tensor, fresh.tensors(i)[name])
+        for i in range(len(kept.stages))
+        if lrs[i] == 0
+        for name, tensor in kept.tensors(i).items()
+    )
+
+
+def opened(run: Run, out: Path) -> dict[str, Any]:
+    """The answers of the real TensorFlow to the whole test split, beside the run's own."""
+    network, _, labels = run.model
+    network.module.eval()
+    write_keras(network, labels.names, out / "model.keras")
+    arrays = pixels(network.preprocess, labels.names)
+    images = torch.from_numpy(arrays["test"]).permute(0, 3, 1, 2).contiguous()
+    with torch.inference_mode():
+        parts = [network(images[i : i + 32]).softmax(1) for i in range(0, len(images), 32)]
+    np.savez(out / "pixels.npz", expected=torch.cat(parts).numpy(), **arrays)
+    return tensorflow("answer", out / "model.keras", out / "pixels.npz")
+
+
+def by_keras(network: str) -> dict[str, Any]:
+    """model.fit on TensorFlow on the pixels of the linear probe, the same epochs, batch and rate."""
+    file = WORK / f"{network}-linear_probe" / "pixels.npz"
+    return tensorflow("fit", NETWORKS[network][1], file, str(EPOCHS), str(LR))
+
+
+def tensorflow(*words: object) -> dict[str, Any]:
+    """The peer's script in its own environment."""
+    script = PEERS / "keras" / "open.py"
+    command = [str(interpreter("keras")), str(script), *map(str, words)]
+    row = timed(command, {"PYTHONPATH": "", "KERAS_BACKEND": "tensorflow"})
+    return {name: value for name, value in row.items() if name != "command"}
+
+
+def pixels(preprocess: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Every split as the network gets it, before it is normalised."""
+    arrays: dict[str, Any] = {}
+    for split, name in (("train", "train"), ("valid", "valid"), ("test", "test")):
+        rows = read_items(photos(TRAIN, rest=REST), split=name, takes="image", answers="classes")
+        arrays[split] = preprocess.raw(rows["item"]).permute(0, 2, 3, 1).contiguous().numpy()
+        arrays[f"{split}_labels"] = np.array([names.index(label) for label in rows["label"]])
+    return arrays
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TUNESMITH_CACHE", str(WORK / "cache"))
+    main()

@@ -1,0 +1,68 @@
+"""Keras on TensorFlow: open a .keras file and answer, or fit the same network by model.fit.
+
+python open.py answer MODEL.keras PIXELS.npz          probabilities of `test` beside those in the file
+python open.py fit WEIGHTS PIXELS.npz EPOCHS LR       base frozen, average pooling, Dense, Adam, model.fit
+
+PIXELS.npz: uint8 pictures [N, size, size, 3] and class numbers of train, valid and test, and `expected`.
+"""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import json
+import sys
+import time
+
+import keras
+import numpy as np
+
+
+def answer(path, pixels):
+    """How far the file's answers are from those expected."""
+    found = keras.models.load_model(path).predict(pixels["test"], batch_size=32, verbose=0)
+    expected = pixels["expected"]
+    return {
+        "count": len(found),
+        "largest_difference": float(np.abs(found - expected).max()),
+        "equal_answers": int((found.argmax(1) == expected.argmax(1)).sum()),
+        "accuracy": float((found.argmax(1) == pixels["test_labels"]).mean()),
+    }
+
+
+def fit(weights, pixels, epochs, lr):
+    """The classic recipe: preprocess outside, base frozen and called with training=False, a Dense head."""
+    size = pixels["train"].shape[1]
+    if weights.endswith(".keras"):
+        whole = keras.models.load_model(weights, compile=False)
+        base = keras.Model(whole.input, whole.layers[-1].input)
+        ready = lambda images: images.astype("float32")  # noqa: E731
+    else:
+        base = keras.applications.MobileNetV2(
+            (size, size, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
+        )
+        base.load_weights(weights)
+        ready = lambda images: images.astype("float32") / 127.5 - 1  # noqa: E731
+    base.trainable = False
+    given = keras.Input((size, size, 3))
+    classes = int(pixels["train_labels"].max()) + 1
+    model = keras.Model(given, keras.layers.Dense(classes, "softmax")(base(given, training=False)))
+    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    valid = ready(pixels["valid"]), pixels["valid_labels"]
+    began = time.monotonic()
+    model.fit(
+        ready(pixels["train"]), pixels["train_labels"], batch_size=32, epochs=epochs,
+        validation_data=valid, verbose=0,
+    )  # fmt: skip
+    took = time.monotonic() - began
+    accuracy = model.evaluate(ready(pixels["test"]), pixels["test_labels"], verbose=0)[1]
+    return {"fit_seconds": round(took, 2), "accuracy": float(accuracy)}
+
+
+if __name__ == "__main__":
+    keras.utils.set_random_seed(0)
+    kind, path, file, *rest = sys.argv[1:]
+    arrays = np.load(file)
+    found = answer(path, arrays) if kind == "answer" else fit(path, arrays, int(rest[0]), float(rest[1]))
+    print(json.dumps({**found, "keras": keras.__version__, "backend": keras.config.backend()}))
