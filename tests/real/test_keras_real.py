@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,14 +76,14 @@ def test_real_weights_fit_their_preprocessing_better_than_any_other(real: Path) 
     for form in ("raw", "unit", "tf", "torch", "caffe"):
         network = load(f"{file}?preprocess={form}", Want("image-classification", 6))
         network.module.eval()
-        layer = next(m for m in network.module.modules() if is_batch_norm(m))
+        layer: Any = next(m for m in network.module.modules() if is_batch_norm(m))
         seen: list[Tensor] = []
         hook = layer.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
         with torch.no_grad():
             network(network.preprocess.raw(items))
         hook.remove()
         mean = seen[0].mean([d for d in range(4) if d != channel_axis(layer)])
-        spread = layer.running_var.sqrt()  # type: ignore[union-attr, operator]
-        gaps[form] = float(((mean - layer.running_mean) / spread).square().mean().sqrt())  # type: ignore[operator]
+        spread = layer.running_var.sqrt()
+        gaps[form] = float(((mean - layer.running_mean) / spread).square().mean().sqrt())
     print(gaps)
     assert min(gaps, key=lambda form: gaps[form]) == "raw"
