@@ -14,6 +14,7 @@ import numpy as np
 
 import auto_table
 from pairs_page import beside_the_trainer
+from questions_page import questions
 from verdict_page import verdicts
 
 DATA = Path(os.environ.get("TUNESMITH_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -73,7 +74,10 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines.append("\n`python bench/spine.py clothing`\n")
     if any(n.startswith("polarity") for n in results):
         lines += polarity(results)
+    lines += tags({name: r for name, r in results.items() if name.startswith("tags_")})
     lines += auto_table.section(results)
+    if "questions" in results:
+        lines += questions(results["questions"])
     if "hostile" in results:
         lines += hostile(results["hostile"])
     if "health" in results:
@@ -261,6 +265,28 @@ def polarity(results: dict[str, Any]) -> list[str]:
         lines.append(f"| {what} | {rates} | {_score(r)} | {against} |")
     lines.append("\n`python bench/spine.py polarity`\n")
     return lines
+
+
+def tags(found: Mapping[str, Any]) -> list[str]:
+    """The table of named entities: tunesmith beside the Trainer, on the same test sentences."""
+    if not found:
+        return []
+    lines = [
+        "## Named entities, all-MiniLM-L6-v2, every stage, beside the transformers Trainer\n",
+        "The same sentences, epochs, rates and batches; F1 over spans, the interval paired over sentences; "
+        "seconds with reading, training and scoring, on one core of a machine that others used too.\n",
+        "| data | train / valid / test | epochs | F1 | Trainer's | difference, paired | seconds | its |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, r in found.items():
+        sizes = " / ".join(f"{r['sizes'][split]:,}" for split in ("train", "valid", "test"))
+        middle, low, high = r["gap"]
+        lines.append(
+            f"| {name.removeprefix('tags_')} | {sizes} | {r['epochs']} | {r['f1']:.3f} | "
+            f"{r['trainer_f1']:.3f} | {middle:+.3f} [{low:+.3f}, {high:+.3f}] | {r['seconds']:,} | "
+            f"{r['trainer_seconds']:,} |"
+        )
+    return [*lines, "\n`python bench/tags.py`\n"]
 
 
 def _paired(ours: list[str], theirs: list[str], truth: Any) -> tuple[float, float, float]:
