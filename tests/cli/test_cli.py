@@ -76,6 +76,7 @@ def verbs() -> dict[str, Callable[..., Any]]:
     from tunesmith.verbs.check import check
     from tunesmith.verbs.compare import compare
     from tunesmith.verbs.evaluate import evaluate
+    from tunesmith.verbs.exporting import export
     from tunesmith.verbs.fit import fit
     from tunesmith.verbs.looking import demo, models, plan, stages
     from tunesmith.verbs.predict import predict
@@ -84,8 +85,9 @@ def verbs() -> dict[str, Callable[..., Any]]:
     from tunesmith.verbs.report import report
     from tunesmith.verbs.resume import resume
     from tunesmith.verbs.storing import store
+    from tunesmith.verbs.verifying import verify
 
-    working = (fit, resume, check, rank, evaluate, predict, report, compare)
+    working = (fit, resume, check, rank, evaluate, predict, report, compare, export, verify)
     return {v.__name__: v for v in (*working, stages, plan, lr, models, store, demo)}
 
 
@@ -95,7 +97,7 @@ def test_a_verb_has_the_same_options_on_both_doors(name: str) -> None:
     of_command = {p.name for p in commands()[name].params if p.name != "help"}
     only_here = {"json", "quiet", "output"}
     # What cannot be typed: data in memory.
-    only_python = {"resume": {"data", "model"}, "report": {"data"}}.get(name, set())
+    only_python = {"resume": {"data", "model"}, "report": {"data"}, "export": {"data"}}.get(name, set())
     assert of_command - only_here == of_python - only_python
 
 
@@ -124,7 +126,7 @@ def test_what_is_on_by_default_can_be_turned_off(tunesmith: Tunesmith) -> None:
 
 
 def test_every_verb_is_a_command_and_the_rest_are_lists() -> None:
-    assert set(commands()) - set(verbs()) == {"tasks", "strategies", "scores", "sources"}
+    assert set(commands()) - set(verbs()) == {"tasks", "strategies", "scores", "sources", "formats"}
 
 
 # Help

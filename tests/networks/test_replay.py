@@ -30,11 +30,13 @@ transformers = pytest.importorskip("transformers")
 
 def _zoo() -> Any:
     """The networks of test_stages, which lies beside this file."""
-    spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("test_stages.py"))
+    spec = importlib.util.spec_from_file_location(
+        "networks_of_stages", Path(__file__).with_name("test_stages.py")
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["zoo"] = module
+    sys.modules["networks_of_stages"] = module
     spec.loader.exec_module(module)
     return module
 

@@ -49,7 +49,7 @@ class Answer:
         """The answer that a label holds.
 
         >>> Answer.of(Answer(((0, 2),), ("O",)).written())
-        Answer(words=((0, 2),), tags=('O',))
+        Answer(words=((0, 2),), tags=('O',), strays=())
         """
         told = json.loads(label)
         words = tuple((start, end) for start, end in told["words"])

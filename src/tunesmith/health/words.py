@@ -189,7 +189,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
         ),
         "zh": Words(
             "过长的句子",
-            "超过 1,000 个词的句子：{count:,} 个。",
+            "超过一千个词的句子：{count:,} 个。",
             "请检查句子之间是否缺少空行；长句会分窗口读取。",
         ),
     },

@@ -295,7 +295,7 @@ def tag_weights(labels: Labels) -> list[float]:
     arXiv:1805.00932).
 
     >>> tag_weights(Labels(("O", "B-LOC", "I-LOC"), (900, 100, 0)))
-    [0.75, 2.25, 2.25]
+    [0.833333333333, 2.5, 2.5]
     """
     counts = np.maximum(np.asarray(labels.counts, float), 1)
     counts = np.where(np.asarray(labels.counts) > 0, counts, counts[np.asarray(labels.counts) > 0].min())

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.choosing.prior import RANDOM
 from tunesmith.choosing.which_lr import Defaults, defaults, too_high
 from tunesmith.errors import BadOption, BadPlan
 from tunesmith.plan import HIGHEST_LR, PARTS, SOLVERS, Phase, Plan, Settings, with_lrs
@@ -79,6 +78,8 @@ def with_strategy(asked: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | No
     Where none is named it is `auto`, and `lp_ft` where the stages cannot be left to evidence.
     Raises BadOption for `unfreeze`, which every strategy reads in a way of its own.
     """
+    from tunesmith.choosing.prior import RANDOM
+
     if asked["strategy"] is not None:
         return asked, None
     if asked["plan"] is not None:  # it decides, and names a strategy of its own
