@@ -54,7 +54,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
         ]
         for name, own in results["cost"]["steps"].items():
             seconds = " | ".join(f"{own[kind]:.1f}" for kind in ("passes", "own", "rest"))
+            name += " (on a shared machine)" if own.get("shared") else ""
             lines.append(f"| {name} | {seconds} | {own['added']:.0%} | {own['share']:.0%} |")
-        lines += ["\nThe machine was shared meanwhile."] * bool(results["cost"].get("shared"))
         lines.append(f"\n`{results['cost']['command']}`\n")
     return lines
