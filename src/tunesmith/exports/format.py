@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,14 +36,22 @@ class Subject:
     pixels: bool = False
 
 
-class Runtime(Protocol):
-    """An export, opened by the software that it was made for."""
+@dataclass(frozen=True)
+class Runtime:
+    """An export, opened by the software that it was made for.
 
+    answer: from inputs as the export takes them to answers [N, K]: logits, or numbers in the person's unit.
+    labels: as the network's own file has them. version: of the software.
+    """
+
+    answer: Callable[[Mapping[str, Tensor]], Tensor]
     labels: tuple[str, ...]
     version: str
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Answers [N, K] for inputs as the export takes them: logits, or numbers in the person's unit."""
+        """Answers for inputs by name."""
+        with torch.inference_mode():
+            return self.answer(inputs)
 
 
 class Format(Protocol):

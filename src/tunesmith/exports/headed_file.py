@@ -10,29 +10,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from tunesmith.errors import BadExport
-from tunesmith.exports.format import Subject, fold_unit, plain_head
+from tunesmith.exports.format import Runtime, Subject, fold_unit, plain_head
 from tunesmith.exports.timm_checkpoint import state
 from tunesmith.networks.header import read_header
-from tunesmith.networks.network import Network, Want
+from tunesmith.networks.network import Want
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.sources import load
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The network that the file names."""
-
-    network: Network
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        with torch.inference_mode():
-            return self.network.run(inputs["images"])  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -70,7 +55,7 @@ class HeadedFile:
         save_file(state(subject.network.module), folder / self.file, metadata=header)
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:
         """By `tunesmith.load` and its name alone; raises BadExport if it would see pictures otherwise."""
         path = folder / self.file
         labels = tuple(json.loads(read_header(path).metadata.get("labels", "[]")))
@@ -78,4 +63,4 @@ class HeadedFile:
         spec = json.loads(json.dumps(network.preprocess.spec()))
         if spec != about["preprocess"]:
             raise BadExport(f"{path} would be given other pictures than its run was: {spec}")
-        return Opened(network, labels, f"torch {torch.__version__}")
+        return Runtime(lambda inputs: network.run(inputs["images"]), labels, f"torch {torch.__version__}")

@@ -10,23 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunesmith.exports.format import Subject, fold_unit
+from tunesmith.exports.format import Runtime, Subject, fold_unit
 from tunesmith.sources.keras_backend import keras_on_torch
 from tunesmith.sources.keras_files import read_keras_file
 from tunesmith.sources.keras_writing import LOGITS, labels_in, write_keras
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A Keras model up to its logits."""
-
-    model: Any
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        return torch.as_tensor(self.model.predict(inputs["pixels"].permute(0, 2, 3, 1).numpy(), verbose=0))
 
 
 @dataclass(frozen=True)
@@ -52,11 +39,16 @@ class KerasFile:
         write_keras(subject.network, subject.labels.names, folder / self.file, probabilities=classes)
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:  # noqa: ARG002
         """By Keras itself, after every name in its configuration was looked at: no layer runs code."""
         path = folder / self.file
         read_keras_file(path)
         keras = keras_on_torch()
         whole = keras.saving.load_model(path, compile=False)
         model = keras.Model(whole.input, whole.get_layer(LOGITS).output)
-        return Opened(model, labels_in(path), f"keras {keras.__version__} on {keras.backend.backend()}")
+
+        def answer(inputs: Mapping[str, Tensor]) -> Tensor:
+            return torch.as_tensor(model.predict(inputs["pixels"].permute(0, 2, 3, 1).numpy(), verbose=0))
+
+        version = f"keras {keras.__version__} on {keras.backend.backend()}"
+        return Runtime(answer, labels_in(path), version)

@@ -14,26 +14,11 @@ from torch import Tensor
 from tunesmith.engines.compiled import first_line
 from tunesmith.engines.engine import quiet
 from tunesmith.errors import BadExport
-from tunesmith.exports.format import Subject
+from tunesmith.exports.format import Runtime, Subject
 from tunesmith.exports.graph import traced
 from tunesmith.registry import require
 
 ANSWERS: Final = "answers"
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A session of onnxruntime. names: of the inputs that the graph has; one that it does not use is gone."""
-
-    session: Any
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        arrays = {name: inputs[name].contiguous().numpy() for name in self.names}
-        return torch.from_numpy(self.session.run([ANSWERS], arrays)[0])
 
 
 @dataclass(frozen=True)
@@ -80,12 +65,12 @@ class Onnx:
         made.save(folder / self.file)
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:  # noqa: ARG002
         """See Format."""
         return opened(folder / self.file)
 
 
-def opened(path: Path) -> Opened:
+def opened(path: Path) -> Runtime:
     """A graph in onnxruntime, on the processor, with as many threads as torch has."""
     runtime = require("onnxruntime", "onnxruntime", "an ONNX graph")
     options = runtime.SessionOptions()
@@ -93,9 +78,10 @@ def opened(path: Path) -> Opened:
     options.log_severity_level = 3
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     told = session.get_modelmeta().custom_metadata_map
-    return Opened(
-        session,
-        tuple(entry.name for entry in session.get_inputs()),
-        tuple(json.loads(told.get("labels", "[]"))),
-        f"onnxruntime {runtime.__version__}",
-    )
+    names = tuple(entry.name for entry in session.get_inputs())
+
+    def answer(inputs: Mapping[str, Tensor]) -> Tensor:
+        arrays = {name: inputs[name].contiguous().numpy() for name in names}
+        return torch.from_numpy(session.run([ANSWERS], arrays)[0])
+
+    return Runtime(answer, tuple(json.loads(told.get("labels", "[]"))), f"onnxruntime {runtime.__version__}")

@@ -15,26 +15,11 @@ from tunesmith.engines.compiled import first_line
 from tunesmith.engines.engine import quiet
 from tunesmith.engines.open_vino import no_telemetry
 from tunesmith.errors import BadExport
-from tunesmith.exports.format import Subject
+from tunesmith.exports.format import Runtime, Subject
 from tunesmith.exports.graph import traced
 from tunesmith.registry import require
 
 TOLD: Final = "tunesmith"  # under which a graph says what it is
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A compiled graph."""
-
-    compiled: Any
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        found = self.compiled({name: inputs[name].contiguous().numpy() for name in self.names})
-        return torch.from_numpy(found[0].copy())
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,7 @@ class OpenVinoGraph:
             ) from error
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:  # noqa: ARG002
         """See Format."""
         with no_telemetry():
             openvino = require("openvino", "openvino", "an OpenVINO graph")
@@ -87,9 +72,12 @@ class OpenVinoGraph:
         graph = core.read_model(folder / self.file)
         # Unless told, a processor that has bf16 computes in it.
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        return Opened(
-            core.compile_model(graph, "CPU", settings),
-            tuple(port.get_any_name() for port in graph.inputs),
-            tuple(json.loads(graph.get_rt_info([TOLD, "labels"]).astype(str))),
-            f"openvino {openvino.__version__.partition('-')[0]}",
-        )
+        compiled = core.compile_model(graph, "CPU", settings)
+        names = tuple(port.get_any_name() for port in graph.inputs)
+
+        def answer(inputs: Mapping[str, Tensor]) -> Tensor:
+            found = compiled({name: inputs[name].contiguous().numpy() for name in names})
+            return torch.from_numpy(found[0].copy())
+
+        labels = tuple(json.loads(graph.get_rt_info([TOLD, "labels"]).astype(str)))
+        return Runtime(answer, labels, f"openvino {openvino.__version__.partition('-')[0]}")

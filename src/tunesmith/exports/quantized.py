@@ -76,7 +76,7 @@ def quantize(whole: Path, small: Path, batches: Batches) -> None:
                 tools.quantize_static(
                     graph,
                     small,
-                    _reader(tools, batches, opened(whole).names),
+                    _reader(tools, batches, [entry.name for entry in graph.graph.input]),
                     quant_format=tools.QuantFormat.QDQ,
                     activation_type=tools.QuantType.QUInt8,
                     weight_type=tools.QuantType.QInt8,

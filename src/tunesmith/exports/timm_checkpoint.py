@@ -9,28 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tunesmith.errors import BadExport
-from tunesmith.exports.format import Subject, fold_unit, plain_head
+from tunesmith.exports.format import Runtime, Subject, fold_unit, plain_head
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.registry import require
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A module that takes images."""
-
-    module: nn.Module
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        with torch.inference_mode():
-            return self.module(inputs["images"])  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -78,7 +63,7 @@ class TimmCheckpoint:
         )
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:  # noqa: ARG002
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:  # noqa: ARG002
         """See Format."""
         timm = require("timm", "timm", "a timm checkpoint")
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -90,7 +75,9 @@ class TimmCheckpoint:
             checkpoint_path=str(folder / self.file),
             **config["model_args"],
         )
-        return Opened(module.eval(), tuple(config["label_names"]), f"timm {timm.__version__}")
+        module.eval()
+        labels = tuple(config["label_names"])
+        return Runtime(lambda inputs: module(inputs["images"]), labels, f"timm {timm.__version__}")
 
 
 def _share(form: ImagePreprocess) -> float:

@@ -9,25 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from tunesmith.exports.format import Subject
+from tunesmith.exports.format import Runtime, Subject
 from tunesmith.exports.graph import traced
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A loaded program. names: of its inputs, in order."""
-
-    program: Any
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        with torch.inference_mode():
-            return self.program(*(inputs[name] for name in self.names))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -54,9 +38,12 @@ class TorchProgram:
         torch.export.save(traced(subject), folder / self.file, extra_files=inside)
         return {}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:
         """See Format."""
         inside = {"labels.json": ""}
         program = torch.export.load(folder / self.file, extra_files=inside).module()
         labels = tuple(json.loads(inside["labels.json"]))
-        return Opened(program, tuple(about["inputs"]), labels, f"torch {torch.__version__}")
+        names = about["inputs"]  # a program takes its inputs by place
+        return Runtime(
+            lambda inputs: program(*(inputs[name] for name in names)), labels, f"torch {torch.__version__}"
+        )

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from tunesmith.engines.engine import quiet
 from tunesmith.errors import BadExport
-from tunesmith.exports.format import Subject, fold_unit
+from tunesmith.exports.format import Runtime, Subject, fold_unit
 from tunesmith.exports.timm_checkpoint import state
 from tunesmith.networks.pooled import Pooled
 from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess
@@ -33,20 +33,6 @@ ALONE: Final = {
     "trust_remote_code": False,
 }  # else transformers asks on the terminal
 FILTERS: Final = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}  # as PIL numbers them
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A model of transformers."""
-
-    module: nn.Module
-    labels: tuple[str, ...]
-    version: str
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """See Runtime."""
-        with torch.inference_mode():
-            return self.module(**inputs).logits  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -83,7 +69,7 @@ class TransformersFolder:
         _write_preprocess(subject, folder)
         return {"class": OURS if pooled else type(module).__name__}
 
-    def opened(self, folder: Path, about: Mapping[str, Any]) -> Opened:
+    def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:
         """By `from_pretrained`. Code in the folder never runs: it must be ours, which runs in its place."""
         transformers = require("transformers", "transformers", "a transformers folder")
         transformers.logging.set_verbosity_error()
@@ -99,7 +85,10 @@ class TransformersFolder:
         if lost := sorted({*info["missing_keys"], *info["unexpected_keys"]}):
             raise BadExport(f"transformers finds other weights in {folder} than its class has: {lost[:4]}")
         labels = tuple(name for _, name in sorted(module.config.id2label.items()))
-        return Opened(module.eval(), labels, f"transformers {transformers.__version__}")
+        module.eval()
+        return Runtime(
+            lambda inputs: module(**inputs).logits, labels, f"transformers {transformers.__version__}"
+        )
 
 
 def prepared(folder: Path, texts: tuple[str, ...], images: Tensor | None, spec: Mapping[str, Any]) -> Any:
