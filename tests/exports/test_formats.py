@@ -120,7 +120,43 @@ def test_a_graph_holds_no_path_of_the_machine_that_made_it(exported: Export, pho
     assert str(Path.cwd()).encode() not in graph
 
 
-def test_tagged_words_go_through_a_graph_too(tiny_text: Callable[[str], Path], tmp_path: Path) -> None:
+def proven_for_parts(run: ts.Run, to: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Assert that answers with parts are those of the run, and that the card's code runs."""
+    folder = ts.export(run, to=to, reporter=Silent())
+    proof = json.loads((folder / "export.json").read_text())["proof"]
+    assert proof["largest"] <= 1e-3
+    assert proof["equal"] == 1.0
+    assert proof["metric"] is None  # spans are no array
+    capsys.readouterr()
+    monkeypatch.chdir(folder)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"In this folder:\n\n```python\n(.*?)```", card, re.S)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("to", ["torch", "transformers"])
+def test_answers_to_questions_are_exported(
+    to: str,
+    riddles: Callable[..., Path],
+    tiny_reader: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options: dict[str, Any] = {"epochs": 1, "batch": 8, "keep": "trained", "baselines": "none"}
+    run = ts.fit(
+        riddles(), model=f"hf/{tiny_reader}", device="cpu", out=tmp_path / "run", reporter=Silent(), **options
+    )
+    assert run is not None
+    proven_for_parts(run, to, monkeypatch, capsys)
+
+
+def test_tagged_words_go_through_a_graph_too(
+    tiny_text: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     sentences = [
         f"{who} B-PER\nlives O\nin O\n{where} B-LOC\n"
         for who in ("ann", "bob", "eve", "tom")
@@ -133,7 +169,4 @@ def test_tagged_words_go_through_a_graph_too(tiny_text: Callable[[str], Path], t
         tmp_path / "tags.conll", model=model, device="cpu", out=tmp_path / "run", reporter=Silent(), **options
     )
     assert run is not None
-    folder = ts.export(run, to="torch", reporter=Silent())
-    proof = json.loads((folder / "export.json").read_text())["proof"]
-    assert proof["largest"] <= 1e-3
-    assert proof["metric"] is None  # spans are no array
+    proven_for_parts(run, "torch", monkeypatch, capsys)

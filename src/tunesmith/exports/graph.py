@@ -12,6 +12,7 @@ from tunesmith.engines.compiled import first_line
 from tunesmith.engines.engine import quiet
 from tunesmith.errors import BadExport
 from tunesmith.exports.format import Subject
+from tunesmith.networks.network import said_by
 from tunesmith.networks.preprocess import ImagePreprocess
 
 
@@ -36,7 +37,7 @@ class Served(nn.Module):
         ready = [self._normalised(inputs[0])] if self.pixels else inputs
         by_name = dict(zip(self.arguments, ready, strict=False))
         out: Any = self.module(**by_name) if by_name else self.module(*ready)
-        answers: Tensor = getattr(out, "logits", out)
+        answers: Tensor = said_by(out)
         return answers * self.spreads + self.means if self.numbers else answers  # type: ignore[operator]
 
     def _normalised(self, images: Tensor) -> Tensor:

@@ -148,7 +148,8 @@ def compared(version: str, found: Tensor, golden: Golden, task: Task, labels: La
     assert golden.answers is not None
     then, now = (in_spreads(a, labels).float() for a in (golden.answers, found))
     numbers = bool(labels.spreads)
-    same = (now - then).abs().amax(-1) <= LARGEST if numbers else now.argmax(-1) == then.argmax(-1)
+    over = -1 if labels.names else 1  # labels, or the tokens at which an answer starts and ends
+    same = (now - then).abs().amax(-1) <= LARGEST if numbers else now.argmax(over) == then.argmax(over)
     told: dict[str, Any] = {}
     if golden.targets is not None:
         targets = list(golden.targets.numpy())

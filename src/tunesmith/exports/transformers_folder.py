@@ -17,6 +17,7 @@ from tunesmith.engines.engine import quiet
 from tunesmith.errors import BadExport
 from tunesmith.exports.format import Runtime, Subject, fold_unit
 from tunesmith.exports.timm_checkpoint import state
+from tunesmith.networks.network import said_by
 from tunesmith.networks.pooled import Pooled
 from tunesmith.networks.preprocess import ImagePreprocess, TextPreprocess
 from tunesmith.networks.weights import shortened
@@ -84,10 +85,11 @@ class TransformersFolder:
         module, info = loader.from_pretrained(folder, output_loading_info=True, dtype=torch.float32, **ALONE)
         if lost := sorted({*info["missing_keys"], *info["unexpected_keys"]}):
             raise BadExport(f"transformers finds other weights in {folder} than its class has: {lost[:4]}")
-        labels = tuple(name for _, name in sorted(module.config.id2label.items()))
+        named = sorted(module.config.id2label.items()) if about["labels"]["names"] else ()
+        labels = tuple(name for _, name in named)
         module.eval()
         return Runtime(
-            lambda inputs: module(**inputs).logits, labels, f"transformers {transformers.__version__}"
+            lambda inputs: said_by(module(**inputs)), labels, f"transformers {transformers.__version__}"
         )
 
 
@@ -143,6 +145,8 @@ def _code() -> bytes:
 
 def _labelled(subject: Subject) -> dict[str, Any]:
     names = subject.labels.names
+    if not names:  # answers that are spans of the text
+        return {}
     told = {
         "id2label": dict(enumerate(names)),
         "label2id": {label: i for i, label in enumerate(names)},

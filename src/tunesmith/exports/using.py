@@ -24,7 +24,17 @@ TEXT: Final = """\
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("tokenizer")
-inputs = dict(tokenizer(["a text"], truncation=True, max_length={max_length}, return_tensors="np"))
+inputs = dict(tokenizer({items}, truncation=True, max_length={max_length}, return_tensors="np"))
+"""
+READER: Final = """\
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForQuestionAnswering.from_pretrained(".")
+inputs = tokenizer("a question", "its context", truncation="only_second", return_tensors="pt")
+said = model(**inputs)
+start, end = said.start_logits[0].argmax(), said.end_logits[0].argmax()
+print(tokenizer.decode(inputs["input_ids"][0][start : end + 1]))
 """
 OPENED: Final = {
     "onnx": """\
@@ -90,17 +100,30 @@ def _by_hand(about: Mapping[str, Any]) -> str:
         else:
             code += "\n"
     elif "max_length" in form:
-        code += TEXT.format(max_length=form["max_length"]) + "\n"
+        items = '["a text"], ["a second text"]' if form.get("pairs") else '["a text"]'
+        code += TEXT.format(max_length=form["max_length"], items=items) + "\n"
     else:
         code += f"inputs = ...  # arrays by name: {', '.join(about['inputs'])}\n\n"
     code += OPENED[about["format"]].replace("{K}", str(len(names))).replace("{names}", str(about["inputs"]))
+    return code + _said(about)
+
+
+def _said(about: Mapping[str, Any]) -> str:
+    """The line that prints what the answers mean."""
+    names = about["labels"]["names"]
     if about["labels"]["spreads"]:
-        return code + f"print(dict(zip({names}, answers[0].tolist())))\n"
-    return code + f"print({names}[answers[0].argmax()])\n"
+        return f"print(dict(zip({names}, answers[0].tolist())))\n"
+    if about["kind"] == "question-answering":
+        return "start, end = answers[0].argmax(0)  # tokens\nprint(start, end)\n"
+    if about["kind"] == "token-classification":
+        return f"print([{names}[tag] for tag in answers[0].argmax(-1)])  # of each token\n"
+    return f"print({names}[answers[0].argmax()])\n"
 
 
 def _piped(about: Mapping[str, Any]) -> str:
     task = about["kind"]
+    if task == "question-answering":  # transformers 5 has no pipeline for it
+        return READER
     code = ", trust_remote_code=True" if about["opens"]["class"] == "PooledForSequenceClassification" else ""
     cut = ", truncation=True" if task == "text-classification" else ""
     item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else f'"a text"{cut}'

@@ -23,7 +23,7 @@ def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
         name=run.folder.name,
         data=data_name(asked.get("data")),
         described=described,
-        network=str(manifest["network"]),
+        network=origin_name(manifest["network"]),
         seed=int(manifest["seed"]),
         packages={
             n: manifest.get("packages", {}).get(n) for n in ("tunesmith", "torch", "timm", "transformers")
@@ -45,3 +45,13 @@ def data_name(data: object) -> str:
         return ", ".join(data_name(own) for own in data)
     text = str(data)
     return "data given in memory" if text.startswith(IN_MEMORY) else PurePath(text).name or text
+
+
+def origin_name(origin: str) -> str:
+    """Where a network comes from, without where that lies on one machine.
+
+    >>> origin_name("hf//home/ann/my-bert?pooling=mean@16a0"), origin_name("timm/resnet18@none")
+    ('hf/my-bert?pooling=mean@16a0', 'timm/resnet18@none')
+    """
+    source, _, model = origin.partition("/")
+    return f"{source}/{PurePath(model).name}" if model.startswith(("/", ".", "~")) else origin

@@ -24,7 +24,7 @@ from tunesmith.files import whole_folder
 from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.runs import Run, load_model
 from tunesmith.seals import read_sealed, seal
-from tunesmith.verbs.carding import facts_of
+from tunesmith.verbs.carding import facts_of, origin_name
 from tunesmith.verbs.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _about(run: Run, form: Format, subject: Subject, opens: dict[str, Any]) -> d
         "format": form.name,
         "file": form.file,
         "run": run.folder.name,
-        "network": run.manifest["network"],
+        "network": origin_name(run.manifest["network"]),
         "task": subject.task.name,
         "kind": subject.described["want"]["kind"],
         "answers": "numbers" if subject.labels.spreads else "logits",
