@@ -168,21 +168,8 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert outcome(tmp_path / "run") == unharmed(case)
 
 
-@pytest.mark.parametrize("case", OF_NUMBERS)
-def test_a_killed_run_of_numbers_resumes_to_the_same_bits(
-    case: Case,
-    seed: int,
-    ask: Ask,
-    unharmed: Callable[[Case], str],
-    options: Callable[..., dict[str, Any]],
-    tmp_path: Path,
-) -> None:
-    killed_and_resumed(ask, options(case, tmp_path / "run"), random.Random(f"{seed} {case}"))
-    assert outcome(tmp_path / "run") == unharmed(case)
-
-
-@pytest.mark.parametrize("case", OF_PAIRS)
-def test_a_killed_run_of_pairs_resumes_to_the_same_bits(
+@pytest.mark.parametrize("case", [*OF_NUMBERS, *OF_PAIRS])
+def test_a_killed_run_of_numbers_or_pairs_resumes_to_the_same_bits(
     case: Case,
     seed: int,
     ask: Ask,

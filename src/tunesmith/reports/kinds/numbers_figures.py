@@ -65,14 +65,7 @@ class OfNumbers:
 def truth_figure(columns: Sequence[Column], words: Words) -> dict[str, Any]:
     """Answers over true numbers, and what stands below."""
     clouds = [
-        Cloud(
-            named(one.name, 40),
-            *_some(one.truth, one.answers),
-            words("truth.true"),
-            words("truth.said"),
-            1.0,
-            one.half,
-        )
+        _cloud(one, one.truth, one.answers, words("truth.true"), words("truth.said"), slope=1.0)
         for one in columns[:PANELS]
     ]
     said = "; ".join(
@@ -88,14 +81,7 @@ def truth_figure(columns: Sequence[Column], words: Words) -> dict[str, Any]:
 def residuals_figure(columns: Sequence[Column], words: Words) -> Any:
     """How much too high each answer is, over the answer."""
     clouds = [
-        Cloud(
-            named(one.name, 40),
-            *_some(one.answers, one.residuals),
-            words("truth.said"),
-            words("residuals.off"),
-            0.0,
-            one.half,
-        )
+        _cloud(one, one.answers, one.residuals, words("truth.said"), words("residuals.off"), slope=0.0)
         for one in columns[:PANELS]
     ]
     return safe(points("residuals", words("residuals.alt", rows=_shifted(columns, words)), clouds))
@@ -170,6 +156,13 @@ def columns_table(content: Content, words: Words) -> Table:
 def _bars(count: int) -> int:
     """How many bars so many numbers are told by: twice the root, as far as there is room."""
     return min(BARS, max(6, round(2 * math.sqrt(count))))
+
+
+def _cloud(
+    one: Column, x: Sequence[float], y: Sequence[float], across: str, up: str, *, slope: float
+) -> Cloud:
+    """The panel of a column: some of its points, with the band of its intervals."""
+    return Cloud(named(one.name, 40), *_some(x, y), across, up, slope, one.half)
 
 
 def _some(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
