@@ -129,10 +129,11 @@ class TextPreprocess:
         firsts, seconds = zip(*map(apart, items), strict=True)
         return self.tokenizer(list(firsts), list(seconds), **cut, **options)
 
-    def places(self, items: Sequence[Any]) -> list[np.ndarray]:
+    def places(self, items: Sequence[Any], *, encoded: Any = None) -> list[np.ndarray]:
         """Where each token lies: per item int64 [T, 3], the part and the characters from start to end in it.
 
         part: 0 the text, or a pair's first; 1 its second; -1 a token that stands for no text.
+        encoded: what `encoded` made of these items; None: it is made here.
         Raises BadOption for a tokenizer that does not know.
         """
         import numpy as np
@@ -143,7 +144,7 @@ class TextPreprocess:
                 f"task needs; name a model with a fast tokenizer (a tokenizer.json)."
             )
         found = []
-        for own in self.encoded(items).encodings:
+        for own in (self.encoded(items) if encoded is None else encoded).encodings:
             parts = [-1 if part is None else part for part in own.sequence_ids]
             found.append(
                 np.asarray([(part, *at) for part, at in zip(parts, own.offsets, strict=True)], np.int64)

@@ -270,7 +270,7 @@ class _Tokens:
     def _tokenized(self, texts: list[str]) -> list[np.ndarray]:
         lengths = self._preprocess.lengths(texts)
         cut = self._preprocess.encoded(texts, padding=False)
-        places = self._preprocess.places(texts) if self.placed else [()] * len(texts)
+        places = self._preprocess.places(texts, encoded=cut) if self.placed else [()] * len(texts)
         return [
             np.concatenate([[length], *(cut[name][i] for name in self.names), np.ravel(places[i])]).astype(
                 np.int32
