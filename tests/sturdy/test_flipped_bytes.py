@@ -30,6 +30,7 @@ from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels
 from tunesmith.training.state import read_checkpoint
 from tunesmith.verbs.folders import EXAMPLES
+from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Silent
 
 DRAWN, ALL = 100, 2_000
@@ -45,6 +46,7 @@ READERS: dict[str, Callable[[Run], object]] = {
     "facts.json": lambda run: run.facts,
     HEALTH: lambda run: read_sealed(run.folder, HEALTH),
     GOLDEN: lambda run: read_sealed(run.folder, GOLDEN),
+    RANKING: lambda run: read_sealed(run.folder, RANKING),  # there if these data were ranked before
     "model": lambda run: load_model(run.folder / "model"),
     EXAMPLES: lambda run: examples_of(run),
     SEALS: lambda run: (
