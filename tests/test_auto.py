@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 import tunesmith as ts
+from tunesmith.errors import BadData
+from tunesmith.tasks import TASKS
+from tunesmith.verbs.carrying_out import plan_for
 from tunesmith.verbs.fit import DEFAULTS
 from tunesmith.verbs.planning import with_strategy
 from tunesmith.verbs.reporting import Silent
@@ -126,6 +129,38 @@ def test_with_few_examples_folds_decide_what_is_kept(
     # Of a trained network validation kept the best epoch, and on pictures so few that may be the head's.
     assert any(moved) == (run.scores["kept"]["phase"] not in (None, "head"))
     assert (run.scores["kept"]["phase"] is None) == (better == "linear probe")
+
+
+def test_a_head_that_is_to_be_kept_goes_on_learning_and_is_not_solved(photos: Path) -> None:
+    data, task = ts.read(photos), TASKS.load("image-classification")()
+    labels = task.labels(data)
+    for head, solver in (("linear", "lbfgs"), ("pretrained", None)):
+        network = ts.load(MODEL, task.want(labels, image_size=32, head=head))
+        plan = plan_for({**DEFAULTS, "strategy": "auto", "head": head}, network, data, labels, task)
+        assert plan.phases[0].solver == solver
+
+
+def test_how_long_the_folds_may_take_is_said_before_they_begin(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.choosing import ladder
+
+    class Heard(Silent):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    def enough(*_: Any, **__: Any) -> Any:
+        raise BadData("nothing more is asked of this fit")
+
+    said: list[str] = []
+    monkeypatch.setattr(ladder, "costs", lambda plan, *_, **__: [None, *[60.0] * (len(plan.phases) - 1)])
+    monkeypatch.setattr(ladder, "climb", enough)
+    with pytest.raises(BadData, match="nothing more"):
+        ts.fit(
+            str(photos), strategy="auto", out=tmp_path / "run", reporter=Heard(), unfreeze=[1, 2], **OPTIONS
+        )
+    (line,) = [line for line in said if "folds decide" in line]
+    assert "so 5 folds decide on each rung, in about 10m00s at most" in line  # 5 folds, two rungs of a minute
 
 
 def test_the_report_shows_the_rungs(few: ts.Run) -> None:

@@ -244,9 +244,10 @@ def test_costs_count_forward_backward_and_validation() -> None:
     ("limit", "times", "epochs"),
     [
         (155.0, 1, [1, 11, 4]),  # seven of each would fit, full has four at most, and the rest is the other's
-        (155.0, 5, [1, 1, 2]),  # one of each in five trainings, and one more of the last
+        (350.0, 5, [1, 3, 4]),  # three of each in five trainings, and one more of the last
         (1000.0, 1, [1, 12, 4]),
-        (15.0, 1, [1, 1, 4]),  # not one of each: the first rung gets it, and the last will not be begun
+        (55.0, 1, [1, 5, 4]),  # not three of each: the last will not be begun, and the first has it all
+        (25.0, 1, [1, 2, 4]),  # fewer are better than none
         (5.0, 1, [1, 12, 4]),  # none at all
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # Shares of the work: one block of BERT-base or ViT-S holds 8 %; MobileNetV2's last convolution, 6 %, is none.
 BLOCK, QUARTER = 0.08, 0.25
+FEWEST: Final = (
+    3  # epochs of a rung that is worth its time: one of a whole network unlearns more than it learns
+)
 
 
 def depths(network: Network) -> list[int]:
@@ -64,30 +67,29 @@ def within(
 ) -> tuple[Plan, list[float | None]]:
     """The plan with as many whole epochs of each rung as fit the time limit, and its costs.
 
-    All rungs get equally many, so that the first do not leave the last, where the most can be gained, without
-    any; what is over goes to the last ones. Where not one of each fits, the first are begun in their order,
-    and one that does not fit stays as it is, and will not be begun. times: how often a rung trains, in folds
-    and then on the whole.
+    Rungs get equally many, so that the first do not leave the last without any; where they would be fewer
+    than FEWEST, the last one is given up, and so on down. What is given up stays as it is, and will not be
+    begun; the first rung is given up where not one epoch fits. times: how often a rung trains, in folds and
+    then on the whole.
     """
     each = [0.0 if c is None else times * c / p.epochs for p, c in zip(plan.phases, seconds, strict=True)]
-    epochs = [phase.epochs for phase in plan.phases]
-    alike = limit // sum(each) if sum(each) else max(epochs)
-    if alike >= 1:
-        epochs = [min(most, alike) if cost else most for most, cost in zip(epochs, each, strict=True)]
-        left = limit - sum(count * cost for count, cost in zip(epochs, each, strict=True))
-        for i in reversed([i for i, cost in enumerate(each) if cost]):
-            more = min(plan.phases[i].epochs - epochs[i], left // each[i])
-            epochs[i], left = epochs[i] + more, left - more * each[i]
-    else:
-        left = limit
-        for i, cost in enumerate(each):
-            epochs[i] = min(epochs[i], left // cost) if cost and left >= cost else epochs[i]
-            left -= epochs[i] * cost
+    most = [phase.epochs for phase in plan.phases]
+    rungs = [i for i, cost in enumerate(each) if cost]
+    fewest = {i: min(FEWEST, most[i]) for i in rungs}
+    while len(rungs) > 1 and sum(fewest[i] * each[i] for i in rungs) > limit:
+        rungs.pop()
+    counts = {i: fewest[i] if len(rungs) > 1 else min(1.0, most[i]) for i in rungs}
+    left = limit - sum(counts[i] * each[i] for i in rungs)
+    if left < 0:
+        counts = {}
+    while growing := [i for i in counts if counts[i] + 1 <= most[i] and each[i] <= left]:
+        next_ = min(growing, key=lambda i: (counts[i], -i))
+        counts[next_], left = counts[next_] + 1, left - each[next_]
+    phases = tuple(replace(phase, epochs=counts.get(i, most[i])) for i, phase in enumerate(plan.phases))
     costs = [
-        None if cost is None else cost * count / phase.epochs
-        for cost, count, phase in zip(seconds, epochs, plan.phases, strict=True)
+        None if cost is None else cost * phase.epochs / most[i]
+        for i, (cost, phase) in enumerate(zip(seconds, phases, strict=True))
     ]
-    phases = tuple(replace(phase, epochs=count) for phase, count in zip(plan.phases, epochs, strict=True))
     return replace(plan, phases=phases), costs
 
 

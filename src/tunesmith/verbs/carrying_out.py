@@ -280,7 +280,7 @@ def plan_for(asked: Mapping[str, Any], network: Network, data: Data, labels: Lab
             network,
             replace(settings, metric=metric),
             len(data.train),
-            solver=task.solver,
+            solver=None if asked["head"] == "pretrained" else task.solver,  # which would forget what it knows
         )
     fits(given, len(network.stages), network.origin)
     settings = replace(given.settings, metric=given.settings.metric or metric, seed=asked["seed"])

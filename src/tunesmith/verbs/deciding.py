@@ -180,8 +180,12 @@ def _out_of_fold(
     """What became of each rung in the folds, said as it is known, and what they say is to be kept."""
     network, data, store, examples = begun.network, begun.data, begun.store, dict(begun.examples)
     targets = np.asarray(begun.task.targets(data.train, begun.labels))
+    count = len(set(folds.tolist()))
+    # Each fold learns from all but its own part, and what is taken trains once more, on all.
+    most = duration(count * sum(cost or 0.0 for cost in costs))
     say.say(
-        f"auto: {len(targets):,} training examples, so {len(set(folds.tolist()))} folds decide on each rung"
+        f"auto: {len(targets):,} training examples, so {count} folds decide on each rung, in about {most} at "
+        f"most (--time-limit gives them less)"
     )
     recorded, replaying = prepare_replay(asked, network, plan, examples, store, None, targets, Silent())
     live = replaying is None or any(at is None for at in replaying.at)
