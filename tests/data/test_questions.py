@@ -77,7 +77,7 @@ def test_squad_is_recognised_without_being_asked_for(write: Callable[..., Path])
     assert data.understood == (
         "a: 24 questions on 12 contexts, read from a.json",
         "answers: 5 characters in the middle, 6 at most",
-        "splits: train 16, valid 4, test 4, made here (stratified, no article in two, seed 0)",
+        "splits: train 16, valid 4, test 4, made here (no article in two, seed 0)",
     )
 
 

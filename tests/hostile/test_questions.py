@@ -217,6 +217,24 @@ def test_a_table_of_questions_is_refused_with_its_row(case: str, tmp_path: Path,
     )
 
 
+def test_an_id_of_another_split_is_refused_or_left_out(tmp_path: Path, refusal: Refusal) -> None:
+    whole = content()
+    for name, part in (
+        ("train", whole["data"][:8]),
+        ("dev", whole["data"][8:10]),
+        ("test", whole["data"][10:]),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**whole, "data": part}))
+    assert len(read(tmp_path).test) == 4
+    whole["data"][10]["paragraphs"][0]["qas"][1]["id"] = "0a"
+    (tmp_path / "test.json").write_text(json.dumps({**whole, "data": whole["data"][10:]}))
+    place = "test.json: data[0].paragraphs[0].qas[1]"
+    said = refusal(read, tmp_path)
+    assert said.startswith(f"{place} has the id '0a', which train.json: data[0].paragraphs[0].qas[0] has too")
+    left = read(tmp_path, skip_bad=True)
+    assert (len(left.test), [own.where for own in left.left_out]) == (3, [place])
+
+
 def test_columns_cannot_be_named(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content()))
     said = refusal(read, tmp_path / "a.json", task="question-answering", item="context")

@@ -22,7 +22,9 @@ from tunesmith.data.columns import Columns, choose
 from tunesmith.data.image_names import by_name
 from tunesmith.data.items import found_in
 from tunesmith.data.json_tables import holds_questions
+from tunesmith.data.questions import TASK as QUESTIONS
 from tunesmith.data.questions import holds_questions as questions_in
+from tunesmith.data.questions import told_apart
 from tunesmith.data.rows import Asked, Found, Row, some, split_in_name, split_of
 from tunesmith.data.tables import ENDINGS as TABLE_ENDINGS
 from tunesmith.data.tables import JSON, Table, open_table
@@ -82,8 +84,8 @@ def joined(parts: list[Found], name: str, said: Sequence[str] = ()) -> Found:
     notes: list[str] = []
 
     def rows() -> Iterator[Row]:
-        for part in parts:
-            yield from part.rows()
+        all_rows = (row for part in parts for row in part.rows())
+        yield from told_apart(all_rows) if parts[0].task == QUESTIONS else all_rows
         notes[:] = dict.fromkeys([*said, *(note for part in parts for note in part.notes)])
 
     read_from = " and ".join(dict.fromkeys(part.read_from for part in parts))

@@ -146,8 +146,15 @@ def told(names: Sequence[str], numbers: NDArray[np.float64]) -> str:
     for k, name in enumerate(names):
         own = numbers[:, k]
         quarter, half = np.percentile(own, (25, 75))
-        parts.append(
-            f"{name} {own.min():.4g} to {own.max():.4g}, mean {own.mean():.4g}, half of them from "
-            f"{quarter:.4g} to {half:.4g}"
-        )
+        low, high, mean, quarter, half = map(four_digits, (own.min(), own.max(), own.mean(), quarter, half))
+        parts.append(f"{name} {low} to {high}, mean {mean}, half of them from {quarter} to {half}")
     return "; ".join(parts)
+
+
+def four_digits(number: float) -> str:
+    """A number to four digits that count, as people write it.
+
+    >>> [four_digits(x) for x in (157_123.0, 1.25, -0.00012, 3e12)]
+    ['157,100', '1.25', '-0.00012', '3,000,000,000,000']
+    """
+    return f"{float(f'{number:.4g}'):,.15g}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.answers import Answers, answers_in
@@ -184,6 +184,21 @@ def _grouping(table: Table, columns: dict[str, str | None]) -> str:
     return "context" if len(contexts) >= CONTEXTS else ""
 
 
+def told_apart(rows: Iterable[Row]) -> Iterator[Row]:
+    """The questions of several files, with a fault in one whose id an earlier file has."""
+    ids: dict[bytes, str] = {}
+    for row in rows:
+        fault = row.fault or (_repeated(ids, row.id, row.where) if row.id != row.where else None)
+        yield row if fault is None else row._replace(id=row.where, fault=fault)
+
+
+def _repeated(ids: dict[bytes, str], name: str, where: str) -> str | None:
+    first = ids.setdefault(_digest(name), where)
+    if first is where:
+        return None
+    return f"{where} has the id {short(name)}, which {first} has too; answers are told apart by it."
+
+
 class _Reader:
     """One walk over a table of questions."""
 
@@ -223,7 +238,7 @@ class _Reader:
         named = cells["id"]
         known = isinstance(named, str | int) and not isinstance(named, bool) and str(named).strip()
         name = str(named).strip() if known else where
-        fault = self._duplicate(name, where) if known else None
+        fault = _repeated(self._ids, name, where) if known else None
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str) or not text.strip():
                 shown = (
@@ -254,12 +269,6 @@ class _Reader:
             lacks="answer",
             stratum=NO_ANSWER if label is not None and not answers_of(label) else "",
         )
-
-    def _duplicate(self, name: str, where: str) -> str | None:
-        first = self._ids.setdefault(_digest(name), where)
-        if first is not where:
-            return f"{where} has the id {short(name)}, which {first} has too; answers are told apart by it."
-        return None
 
     def _label(self, where: str, context: str, cells: dict[str, Any]) -> tuple[str | None, str | None]:
         """The label, and what is wrong with the answers."""

@@ -86,9 +86,10 @@ def read(
     if found.pairs:
         check_sides(stored.dataset["item"], found.read_from)
     labels, given, groups = _codes(stored)
+    kinds = _kinds(found, labels, stored.labels.names)
     splits = splitting.complete(
         given,
-        _kinds(found, labels, stored.labels.names),
+        kinds,
         groups,
         same=np.array(stored.same, dtype=np.int64),
         sizes=(valid_size, test_size),
@@ -104,7 +105,7 @@ def read(
     manner = found.apart or "no group in two"
     if groups is None:
         manner = "repeats kept together" if len(set(stored.same)) < len(labels) else ""
-    how = _how(given, seed, manner)
+    how = _how(given, seed, ("stratified" if len(set(kinds.tolist())) > 1 else "", manner))
     return Data(
         name=found.name,
         takes=found.takes,
@@ -256,9 +257,9 @@ def _selected(dataset: datasets.Dataset, mask: Any) -> datasets.Dataset:
     return dataset.select(np.flatnonzero(mask))
 
 
-def _how(given: Any, seed: int, manner: str) -> str:
+def _how(given: Any, seed: int, manners: Sequence[str]) -> str:
     there = {SPLITS[i] for i in range(3) if (given == i).any()}
-    ways = ", ".join(part for part in ("stratified", manner, f"seed {seed}") if part)
+    ways = ", ".join(part for part in (*manners, f"seed {seed}") if part)
     made = [name for name in SPLITS if name not in there]
     if not made:
         return "as given"

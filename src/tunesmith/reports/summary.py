@@ -9,6 +9,7 @@ from tunesmith.reports.content import Content
 from tunesmith.reports.figures import learning_metric, score_of
 from tunesmith.reports.rendering import named, number, share_of, signed
 from tunesmith.reports.words import Words
+from tunesmith.tasks import TASKS
 from tunesmith.verdicts.keeping import PROBE, SHALLOWER, TRAINED
 
 
@@ -23,12 +24,21 @@ def short_model(model: str) -> str:
     return (model.rpartition("@")[0] or model).partition("?")[0]
 
 
+def noun(content: Content) -> str:
+    """What a run's examples are called in `Words.many`."""
+    if content.takes == "image":
+        return "images"
+    return {"pair": "pairs", "question": "questions", "sentence": "sentences"}.get(
+        TASKS.load(content.task)().unit, "texts"
+    )
+
+
 def made_of(content: Content, words: Words, key: str, **values: str) -> str:
     """What was made of what: the sentence of a kind of answers, with the network and the examples it had.
 
     values: what else fills the sentence.
     """
-    told = {"model": short_model(content.model), "train": f"{content.sizes['train']:,}"}
+    told = {"model": short_model(content.model), "train": words.many(content.sizes["train"], noun(content))}
     return words(key, **told, **values)
 
 

@@ -25,7 +25,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     # Numbers with nouns
     "many.images": "{n} picture|{n} pictures",
     "many.texts": "{n} text|{n} texts",
-    "many.pairs": "{n} pair|{n} pairs",
+    "many.pairs": "{n} pair of texts|{n} pairs of texts",
+    "many.questions": "{n} question|{n} questions",
+    "many.sentences": "{n} sentence|{n} sentences",
     "many.epochs": "{n} epoch|{n} epochs",
     "many.classes": "{n} class|{n} classes",
     "many.runs": "{n} run|{n} runs",
@@ -73,17 +75,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "run.next": "What to try next",
     "run.again": "Run it again",
     # In short
-    "short.image": "{model}, a network pretrained on other pictures, was fine-tuned on {train} labelled "
-    "ones "
+    "short.image": "{model}, a network pretrained on other pictures, was fine-tuned on {train} with labels "
     "to tell {classes} apart: {labels}.",
-    "short.text": "{model}, a network pretrained on other texts, was fine-tuned on {train} labelled "
-    "ones to "
+    "short.text": "{model}, a network pretrained on other texts, was fine-tuned on {train} with labels to "
     "tell {classes} apart: {labels}.",
-    "short.hundred.image": "Of 100 new pictures, it can be expected to get {value} right: between {low} "
-    "and "
-    "{high}, judging by {count} test pictures that it had never seen.",
-    "short.hundred.text": "Of 100 new texts, it can be expected to get {value} right: between {low} and "
-    "{high}, judging by {count} test texts that it had never seen.",
+    "short.hundred": "Of {hundred} that are new to it, it can be expected to get {value} right: between "
+    "{low} and {high}, judging by the {count} of the test split, which it had never seen.",
     "short.score": "On {count} test examples that it had never seen, its {metric} is {value} "
     "(95 % interval {low} to {high}).",
     "short.better": "Fine-tuning helped: the {baseline}, which leaves the network as it was, reaches "
@@ -109,10 +106,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "{gap} [{low}, {high}] is more than chance.",
     "short.simple.same": "That it beats the {baseline} is not proven: that one reaches {theirs}, and the "
     "difference of {gap} [{low}, {high}] may be chance.",
-    "short.image.parts": "{model}, a network pretrained on other pictures, was fine-tuned on {train} "
-    "labelled ones.",
-    "short.text.parts": "{model}, a network pretrained on other texts, was fine-tuned on {train} labelled "
-    "ones.",
+    "short.image.parts": "{model}, a network pretrained on other pictures, was fine-tuned on {train} with "
+    "labels.",
+    "short.text.parts": "{model}, a network pretrained on other texts, was fine-tuned on {train} with "
+    "labels.",
     "short.between": "What is kept lies {share} of the way from the pretrained network with its linear "
     "probe to the fine-tuned one: on validation that was better than either end, or as good and simpler.",
     "short.shallower": "Of what is kept the lower half of the stages that training moved is as it was "

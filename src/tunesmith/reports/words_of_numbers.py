@@ -24,17 +24,15 @@ OF_NUMBERS: Final[Mapping[str, Mapping[str, str]]] = {
     "run.extremes": {"en": "Where it is farthest off, and nearest", "zh": "偏差最大与最小的样本"},
     # In short
     "short.image.numbers": {
-        "en": "{model}, a network pretrained on other pictures, was fine-tuned on {train} pictures whose "
-        "numbers "
+        "en": "{model}, a network pretrained on other pictures, was fine-tuned on {train} whose numbers "
         "are known, to tell those of others: {labels}.",
-        "zh": "{model} 是一个在其他图片上预训练过的网络；这里用 {train} 张数值已知的图片对它微调，"
+        "zh": "{model} 是一个在其他图片上预训练过的网络；这里用数值已知的 {train}对它微调，"
         "以预测其他图片的数值：{labels}。",
     },
     "short.text.numbers": {
-        "en": "{model}, a network pretrained on other texts, was fine-tuned on {train} texts whose "
-        "numbers are "
+        "en": "{model}, a network pretrained on other texts, was fine-tuned on {train} whose numbers are "
         "known, to tell those of others: {labels}.",
-        "zh": "{model} 是一个在其他文本上预训练过的网络；这里用 {train} 条数值已知的文本对它微调，"
+        "zh": "{model} 是一个在其他文本上预训练过的网络；这里用数值已知的 {train}对它微调，"
         "以预测其他文本的数值：{labels}。",
     },
     "short.off": {

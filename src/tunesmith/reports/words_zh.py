@@ -26,6 +26,8 @@ CHINESE: Final[Mapping[str, str]] = {
     "many.images": "{n} 张图片",
     "many.texts": "{n} 条文本",
     "many.pairs": "{n} 个文本对",
+    "many.questions": "{n} 个问题",
+    "many.sentences": "{n} 个句子",
     "many.epochs": "{n} 轮",
     "many.classes": "{n} 个类别",
     "many.runs": "{n} 次运行",
@@ -73,14 +75,12 @@ CHINESE: Final[Mapping[str, str]] = {
     "run.next": "下一步可以尝试",
     "run.again": "重新运行",
     # In short
-    "short.image": "{model} 是一个在其他图片上预训练过的网络；这里用 {train} 张有标签的图片对它微调，以"
-    "区分 {classes}：{labels}。",
-    "short.text": "{model} 是一个在其他文本上预训练过的网络；这里用 {train} 条有标签的文本对它微调，以区"
-    "分 {classes}：{labels}。",
-    "short.hundred.image": "对 100 张新图片，预计能答对 {value} 张；从它从未见过的 {count} 张测试图片看，"
-    "应在 {low} 到 {high} 张之间。",
-    "short.hundred.text": "对 100 条新文本，预计能答对 {value} 条；从它从未见过的 {count} 条测试文本看，"
-    "应在 {low} 到 {high} 条之间。",
+    "short.image": "{model} 是一个在其他图片上预训练过的网络；这里用有标签的 {train}对它微调，以区分 "
+    "{classes}：{labels}。",
+    "short.text": "{model} 是一个在其他文本上预训练过的网络；这里用有标签的 {train}对它微调，以区分 "
+    "{classes}：{labels}。",
+    "short.hundred": "对全新的 {hundred}，预计能答对其中 {value}；从测试集里它从未见过的 {count}看，"
+    "应在 {low} 到 {high} 之间。",
     "short.score": "在它从未见过的 {count} 个测试样本上，{metric}为 {value}（95% 区间 {low} 至 {high}）。",
     "short.better": "微调有帮助：不改动网络本身的{baseline}为 {theirs}，两者相差 {gap} [{low}, {high}]，"
     "超出偶然。",
@@ -98,8 +98,8 @@ CHINESE: Final[Mapping[str, str]] = {
     "short.simple.worse": "它不如{baseline}（{theirs}）：两者相差 {gap} [{low}, {high}]，超出偶然。",
     "short.simple.same": "它是否优于{baseline}（{theirs}）尚无定论："
     "两者相差 {gap} [{low}, {high}]，可能出于偶然。",
-    "short.image.parts": "{model} 是一个在其他图片上预训练过的网络；这里用 {train} 张有标签的图片对它微调。",
-    "short.text.parts": "{model} 是一个在其他文本上预训练过的网络；这里用 {train} 条有标签的文本对它微调。",
+    "short.image.parts": "{model} 是一个在其他图片上预训练过的网络；这里用有标签的 {train}对它微调。",
+    "short.text.parts": "{model} 是一个在其他文本上预训练过的网络；这里用有标签的 {train}对它微调。",
     "short.between": "保留的网络位于带线性探针的预训练网络与微调后的网络之间，距前者 {share}："
     "在验证集上它优于两端，或同样好而更简单。",
     "short.shallower": "保留的网络中，训练过的阶段里靠近输入的一半恢复为预训练时的权重："

@@ -160,7 +160,7 @@ def _probe_of_parts(
     depth = max(started.replaying.cuts, default=None) if started.replaying else None
     feeds = {s: Feed(own, started.recorded, depth) for s, own in started.examples.items()}
     parts = started.network, started.task
-    with say.work("baseline: linear probe on frozen features of tokens", len(feeds["train"])):
+    with say.work("baseline: linear probe on frozen features", len(feeds["train"])):
         head = solve_parts(*parts, feeds["train"], started.labels, seed=started.asked["seed"])
         if head is not None:
             batch = 2 * started.plan.settings.batch

@@ -25,7 +25,7 @@ from tunesmith.reports.kinds.classes_figures import (
 from tunesmith.reports.kinds.kind import Had, LearnedFrom
 from tunesmith.reports.predictions import Predictions
 from tunesmith.reports.rendering import named, number, share_of
-from tunesmith.reports.summary import made_of, scored
+from tunesmith.reports.summary import made_of, noun, scored
 from tunesmith.reports.tables import LONGEST, counts_table
 from tunesmith.reports.words import Words
 
@@ -66,16 +66,15 @@ class Classes:
         if content.scores["metric"] != "accuracy":
             return [made, scored(content, words)]
         of_hundred = {name: floor(100 * value + 0.5) for name, value in vars(content.test).items()}
-        count = f"{int(content.scores['test']['count']):,}"
-        return [made, words(f"short.hundred.{content.takes}", count=count, **of_hundred)]
+        hundred, count = (words.many(n, noun(content)) for n in (100, content.scores["test"]["count"]))
+        return [made, words("short.hundred", hundred=hundred, count=count, **of_hundred)]
 
     def learned_from(self, content: Content, words: Words) -> LearnedFrom:
         """Examples by class and split."""
         counts, classes = content.own.counts, len(content.own.counts)
-        noun = "images" if content.takes == "image" else "texts"
         lead = words(
             "data.lead",
-            total=words.many(sum(content.sizes.values()), noun),
+            total=words.many(sum(content.sizes.values()), noun(content)),
             classes=words.many(classes, "classes"),
             **{split: f"{content.sizes[split]:,}" for split in SPLITS},
         )

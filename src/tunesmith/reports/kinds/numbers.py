@@ -28,7 +28,7 @@ from tunesmith.reports.kinds.numbers_figures import (
     truth_figure,
 )
 from tunesmith.reports.rendering import amount, named, share_of
-from tunesmith.reports.summary import made_of, scored
+from tunesmith.reports.summary import made_of, noun, scored
 from tunesmith.reports.words import Words
 
 SHOWN: Final = 8  # examples that are farthest off, and that are nearest
@@ -109,9 +109,8 @@ class Numbers:
 
     def learned_from(self, content: Content, words: Words) -> LearnedFrom:
         """Examples by split, and how the true numbers are spread over their range."""
-        noun = "images" if content.takes == "image" else "texts"
         sizes = {split: f"{content.sizes[split]:,}" for split in SPLITS}
-        total = words.many(sum(content.sizes.values()), noun)
+        total = words.many(sum(content.sizes.values()), noun(content))
         return LearnedFrom(
             words("data.lead.sizes", total=total, **sizes),
             learned_figure(content.own.columns, words),

@@ -10,7 +10,7 @@ from tunesmith.reports.chosen import EXAMPLES, evenly
 from tunesmith.reports.content import Advice, Content, Shown
 from tunesmith.reports.figures import SPLITS
 from tunesmith.reports.kinds.kind import Had, LearnedFrom
-from tunesmith.reports.summary import made_of, scored
+from tunesmith.reports.summary import made_of, noun, scored
 from tunesmith.reports.words import Words
 
 
@@ -40,9 +40,8 @@ class Parts:
 
     def learned_from(self, content: Content, words: Words) -> LearnedFrom:
         """Examples by split."""
-        noun = "images" if content.takes == "image" else "texts"
         sizes = {split: f"{content.sizes[split]:,}" for split in SPLITS}
-        total = words.many(sum(content.sizes.values()), noun)
+        total = words.many(sum(content.sizes.values()), noun(content))
         return LearnedFrom(words("data.lead.sizes", total=total, **sizes))
 
     def drawn(self, content: Content, words: Words) -> dict[str, Any]:  # noqa: ARG002
