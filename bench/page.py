@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import auto_table
+from keras_page import keras
 from pairs_page import beside_the_trainer
 from questions_page import questions
 from verdict_page import verdicts
@@ -78,6 +79,8 @@ def write_numbers(folder: Path, page: Path) -> None:
     lines += auto_table.section(results)
     if "questions" in results:
         lines += questions(results["questions"])
+    if "keras_fits" in results:
+        lines += keras(results["keras_fits"])
     if "hostile" in results:
         lines += hostile(results["hostile"])
     if "health" in results:
@@ -141,9 +144,14 @@ def which_network(found: Mapping[str, Any]) -> list[str]:
         gap = row["against"].get("random")
         cells = [_points(row["regret"]), _points(row["tau"], 2), "" if gap is None else _points(gap)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    gap = judged["default ranker"]["against"].get("static list of the other data sets")
-    if gap is not None:
-        lines.append(f"\nThe default ranker's regret less that of the static list: {_points(gap)} points.")
+    lines.append("")
+    for ranker, where in (
+        ("default ranker with the list", "as it ranks networks that are in its list"),
+        ("default ranker", "as it ranks others, by evidence alone"),
+    ):
+        gap = judged[ranker]["against"].get("static list of the other data sets")
+        if gap is not None:
+            lines.append(f"- {ranker}, {where}: its regret less the static list's is {_points(gap)} points.")
     lines.append(f"\n`{found['command']}`\n")
     return lines
 

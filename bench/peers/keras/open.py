@@ -1,7 +1,7 @@
 """Keras on TensorFlow: open a .keras file and answer, or fit the same network by model.fit.
 
 python open.py answer MODEL.keras PIXELS.npz          probabilities of `test` beside those in the file
-python open.py fit WEIGHTS PIXELS.npz EPOCHS LR       base frozen, average pooling, Dense, Adam, model.fit
+python open.py fit WEIGHTS PIXELS.npz EPOCHS LR SEED  base frozen, average pooling, Dense, Adam, model.fit
 
 PIXELS.npz: uint8 pictures [N, size, size, 3] and class numbers of train, valid and test, and `expected`.
 """
@@ -50,19 +50,38 @@ def fit(weights, pixels, epochs, lr):
     model = keras.Model(given, keras.layers.Dense(classes, "softmax")(base(given, training=False)))
     model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", metrics=["accuracy"])
     valid = ready(pixels["valid"]), pixels["valid_labels"]
+    best = Best()
     began = time.monotonic()
     model.fit(
         ready(pixels["train"]), pixels["train_labels"], batch_size=32, epochs=epochs,
-        validation_data=valid, verbose=0,
+        validation_data=valid, verbose=0, callbacks=[best],
     )  # fmt: skip
     took = time.monotonic() - began
-    accuracy = model.evaluate(ready(pixels["test"]), pixels["test_labels"], verbose=0)[1]
-    return {"fit_seconds": round(took, 2), "accuracy": float(accuracy)}
+    test = ready(pixels["test"]), pixels["test_labels"]
+    last = float(model.evaluate(*test, verbose=0)[1])
+    model.set_weights(best.weights)
+    kept = float(model.evaluate(*test, verbose=0)[1])
+    return {"fit_seconds": round(took, 2), "accuracy": last, "accuracy_of_best_epoch": kept}
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps the weights of the epoch that is most accurate on validation, the earlier of two as good."""
+
+    def __init__(self):
+        super().__init__()
+        self.most, self.weights = -1.0, None
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002
+        if logs["val_accuracy"] > self.most:
+            self.most, self.weights = logs["val_accuracy"], self.model.get_weights()
 
 
 if __name__ == "__main__":
-    keras.utils.set_random_seed(0)
     kind, path, file, *rest = sys.argv[1:]
     arrays = np.load(file)
-    found = answer(path, arrays) if kind == "answer" else fit(path, arrays, int(rest[0]), float(rest[1]))
+    if kind == "fit":
+        keras.utils.set_random_seed(int(rest[2]))
+        found = fit(path, arrays, int(rest[0]), float(rest[1]))
+    else:
+        found = answer(path, arrays)
     print(json.dumps({**found, "keras": keras.__version__, "backend": keras.config.backend()}))
