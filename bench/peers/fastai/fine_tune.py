@@ -2,6 +2,7 @@
 
 import torch
 from common import Clock, examples, options
+from fastai.callback import schedule  # noqa: F401  # gives Learner its fine_tune
 from fastai.learner import Learner
 from fastai.metrics import accuracy
 from fastai.torch_core import params
