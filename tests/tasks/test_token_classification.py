@@ -173,6 +173,18 @@ def test_the_loss_is_that_of_transformers(network: Network) -> None:
     assert isinstance(network.module, transformers.BertForTokenClassification)
 
 
+def test_the_parts_of_a_batch_weigh_by_their_words(network: Network) -> None:
+    examples = Examples(dataset(ANN, OSLO, OSLO), network.preprocess, task=TASK)
+    batch = examples.batch(np.arange(3), TASK, LABELS)
+    with torch.inference_mode():
+        whole = TASK.loss(network, batch)
+        parts = [(batch.share(part), part.size, TASK.loss(network, part)) for part in batch.parts(2)]
+    assert [share for share, *_ in parts] == [7 / 10, 3 / 10]
+    torch.testing.assert_close(sum(share * loss for share, _, loss in parts), whole)
+    by_sentences = sum(size / batch.size * loss for _, size, loss in parts)
+    assert not torch.allclose(by_sentences, whole, rtol=1e-6)
+
+
 def test_weights_of_examples_multiply_the_loss_of_their_words(network: Network) -> None:
     from dataclasses import replace
 

@@ -94,6 +94,7 @@ class Batch:
         tokens.
     pieces: int64 [B, T, 3], where each token lies, of texts that the task cuts into windows: the part (0 the
         text, or a pair's first; 1 its second; -1 no text) and the characters from start to end in it.
+    counts: int64 [B], how many losses each example brings into the mean that is the batch's; None: one each.
     """
 
     inputs: Inputs
@@ -101,6 +102,7 @@ class Batch:
     weights: Tensor | None
     size: int
     pieces: Tensor | None = None
+    counts: Tensor | None = None
 
     @staticmethod
     def of(
@@ -161,7 +163,14 @@ class Batch:
             None if self.weights is None else self.weights[cut],
             len(range(*cut.indices(self.size))),
             None if self.pieces is None else self.pieces[cut],
+            None if self.counts is None else self.counts[cut],
         )
+
+    def share(self, part: Batch) -> float:
+        """How much a part of this batch weighs in its loss."""
+        if self.counts is None or part.counts is None:
+            return part.size / self.size
+        return int(part.counts.sum()) / max(int(self.counts.sum()), 1)
 
 
 def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:

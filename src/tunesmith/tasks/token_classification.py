@@ -150,6 +150,7 @@ class TokenClassification(Uncut):
             weights,
             len(examples),
             torch.from_numpy(pieces),
+            torch.from_numpy((targets != UNSEEN).sum(1)) if known else None,
         )
 
     def loss(self, network: Network, batch: Batch) -> Tensor:

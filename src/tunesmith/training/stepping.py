@@ -104,7 +104,7 @@ class Stepper:
             for piece in contrastive.parts(batch, pieces) if pairs else batch.parts(pieces):
                 with accelerator.autocast(), frozen.norms_at_rest(self.network, piece.size):
                     loss = (contrastive.pair_loss if pairs else self.task.loss)(self.network, piece)
-                share = 0.0 if idle else piece.size / count
+                share = 0.0 if idle else batch.share(piece) * batch.size / count
                 accelerator.backward(loss * share)
                 total += float(loss.detach()) * share
             return total
