@@ -120,7 +120,7 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
         log.seek(0)
         said = log.read().decode("utf-8", "replace").splitlines()
     row: dict[str, Any] = {
-        "command": " ".join([Path(command[0]).name, *command[1:]]).replace(str(ROOT), "."),
+        "command": _without_places(" ".join([Path(command[0]).name, *command[1:]])),
         "seconds": round(seconds, 3),
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
         "rss_anon_mib": round(peak[0] / 1024),
@@ -129,6 +129,14 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
         return {**row, "failed": f"exit code {code}\n" + "\n".join(said[-LINES:])}
     reports = [line for line in said if line.startswith("{") and line.endswith("}")]
     return {**row, **(json.loads(reports[-1]) if reports else {})}
+
+
+def _without_places(command: str) -> str:
+    """A command without where this machine keeps the repository, the data and the environment."""
+    places = {ROOT: ".", DATA: "$TUNESMITH_REAL_DATA", Path(sys.prefix): ".venv"}
+    for place, name in sorted(places.items(), key=lambda own: -len(str(own[0]))):
+        command = command.replace(str(place), name)
+    return command
 
 
 def peer(env: str, script: str, **options: Any) -> dict[str, Any]:
