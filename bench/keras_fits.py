@@ -48,6 +48,7 @@ WORK = PLACE / ".data" / "keras"
 
 def main() -> None:
     """Measure what is not there yet."""
+    WORK.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Any] = json.loads(FILE.read_text("utf-8"))["runs"] if FILE.exists() else {}
     for network in reversed(NETWORKS):
         keep(rows, f"{network} linear_probe", partial(fitted, network, "linear_probe"))

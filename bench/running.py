@@ -127,8 +127,10 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
     }
     if code:
         return {**row, "failed": f"exit code {code}\n" + "\n".join(said[-LINES:])}
-    reports = [line for line in said if line.startswith("{") and line.endswith("}")]
-    return {**row, **(json.loads(reports[-1]) if reports else {})}
+    for line in reversed(said):
+        if line.startswith('{"') and line.endswith("}"):  # Python's own dictionaries begin otherwise
+            return {**row, **json.loads(line)}
+    return row
 
 
 def _without_places(command: str) -> str:
