@@ -20,7 +20,7 @@ from tunesmith.engines import ENGINES, TOLERANCE, Engine, agreement, build, onnx
 from tunesmith.engines.agreeing import difference
 from tunesmith.engines.compiled import compiler
 from tunesmith.engines.eager import live
-from tunesmith.engines.open_vino import no_telemetry
+from tunesmith.engines.open_vino import UsualNames, no_telemetry
 from tunesmith.errors import BadOption, EngineFailed, MissingPackage
 
 Chunks = list[tuple[Tensor, ...]]
@@ -118,6 +118,38 @@ def test_an_input_that_the_prefix_does_not_use_is_taken_all_the_same(name: str, 
     chunks = [torch.randint(0, 60, (2, 4, T)).unbind() for T in (8, 16)]
     engine = build(name, prefix, chunks[0], ragged=True, rows=2)
     assert agreement(engine, prefix, chunks).complaint("fp32") is None
+
+
+class OtherNames(nn.Module):
+    """A network whose layers call operations as Keras writes them."""
+
+    class Layer(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            half = torch.divide(torch.multiply(x.subtract(x.mean(1, keepdim=True)), 3.0), 2.0)
+            return torch.negative(half.clip(-1.0, 1.0)).absolute()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = self.Layer()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (self.layer(x),)
+
+
+@every_engine
+def test_operations_are_known_by_their_other_names(name: str, seed: int) -> None:
+    needed(name)
+    prefix = OtherNames().eval()
+    chunks = [(torch.rand(4, 3, generator=torch.Generator().manual_seed(seed)),)]
+    engine = build(name, prefix, chunks[0], ragged=False, rows=2)
+    assert agreement(engine, prefix, chunks).complaint("fp32") is None
+
+
+def test_openvino_alone_has_no_rules_for_the_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("openvino")
+    monkeypatch.setattr(UsualNames, "names", {})
+    with pytest.raises(EngineFailed, match="the conversion failed"):
+        build("openvino", OtherNames().eval(), (torch.rand(2, 3),), ragged=False, rows=2)
 
 
 @bert

@@ -6,17 +6,38 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tunesmith.engines.compiled import first_line
 from tunesmith.engines.engine import device_of, handed_out, quiet
 from tunesmith.errors import EngineFailed
 from tunesmith.registry import require
 
+USUAL = {
+    "absolute": "abs", "clip": "clamp", "divide": "div", "greater": "gt", "less": "lt", "multiply": "mul",
+    "negative": "neg", "subtract": "sub", "true_divide": "div",
+}  # fmt: skip
 HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class UsualNames(TorchFunctionMode):
+    """Calls operations by the names for which OpenVINO has rules; Keras calls them by their other ones."""
+
+    names: ClassVar[dict[Any, Any]] = {
+        getattr(place, other): getattr(place, usual)
+        for place in (torch, torch.Tensor)
+        for other, usual in USUAL.items()
+    }
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The same function under its usual name."""
+        return self.names.get(func, func)(*args, **(kwargs or {}))
 
 
 @dataclass(eq=False)
@@ -52,7 +73,7 @@ def build(
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise EngineFailed("this CPU has no bf16 arithmetic (ask for precision fp32)")
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), UsualNames():
             # convert_model does the same and, where its telemetry is on, reports to a server at each step.
             few = tuple(tensor[:rows] for tensor in example)
             traced = torch.jit.trace(prefix, few, check_trace=False)  # type: ignore[no-untyped-call]
