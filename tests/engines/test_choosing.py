@@ -93,7 +93,7 @@ def test_the_control_two_traced_rows_mislead_it(
 
 @batch_statistics
 def test_a_network_whose_rows_lean_on_each_other_gets_no_engine(prefix: nn.Module, chunks: Chunks) -> None:
-    said = "no engine may run this network's frozen stages: .*eager: .*depends on the other examples"
+    said = "no engine agrees with this network: .*eager: .*depends on the other examples"
     with pytest.raises(EngineFailed, match=said):
         choose("auto", prefix, chunks, ragged=False, work=0)
     with pytest.raises(EngineFailed, match=r"engine eager: .*depends on the other examples of the chunk"):

@@ -24,8 +24,9 @@ from tunesmith.training.events import EpochEnd
 from tunesmith.training.examples import Examples
 from tunesmith.training.loop import Training
 from tunesmith.training.precision import equal_answers, precision_that_agrees
-from tunesmith.training.recorded import Recorded, bucket
+from tunesmith.training.recorded import Recorded
 from tunesmith.training.replaying import plan_replay
+from tunesmith.training.runner import bucket
 from tunesmith.training.solving import probe_head
 
 Make = Callable[..., Network]

@@ -77,7 +77,7 @@ def choose(
         else:
             return Chosen(engine, agreement, tuple(rejected), time.perf_counter() - started)
     if asked == "auto":
-        raise EngineFailed(f"no engine may run this network's frozen stages: {'; '.join(rejected)}.")
+        raise EngineFailed(f"no engine agrees with this network: {'; '.join(rejected)}.")
     raise EngineFailed(f"engine {rejected[0]}; with engine auto, the first that agrees is taken.")
 
 

@@ -1,68 +1,41 @@
 """What frozen stages put out for each example: computed once, at an engine's speed, and kept.
 
 One pass over an example writes the tensors of every cut that the plan replays from, and the pooled
-features of every stage. A record depends on the example alone: chunks have a fixed size, texts are
-padded to one of a few lengths, and an engine that mixes rows is not used.
+features of every stage. A record depends on the example alone: see training.runner.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import inspect
-import json
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tunesmith.engines import TOLERANCE, Chosen, Engine, build, choose
-from tunesmith.engines.compiled import first_line
-from tunesmith.errors import CannotReplay, EngineFailed, MissingPackage, TunesmithError
-from tunesmith.files import write_whole
+from tunesmith.engines import TOLERANCE, Engine
+from tunesmith.errors import CannotReplay
 from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import augmentation
-from tunesmith.networks.network import Network, digest
+from tunesmith.networks.network import Network
 from tunesmith.networks.prefix import Prefix
 from tunesmith.networks.replay import Cut, Leaf
-from tunesmith.store import CHOICES, Shelf, Store
+from tunesmith.store import Shelf, Store
 from tunesmith.store.keys import record_key, shelf_key
 from tunesmith.training.batches import ahead
-from tunesmith.training.examples import Examples, tokenizer_digest
+from tunesmith.training.examples import Examples
+from tunesmith.training.runner import Choice, Runner, version
 
-# On a CPU the maps of a few images stay in its cache: 8 of them take 0.8 of the time that 32 take, each.
-CHUNK: Final = {("image", "cpu"): 8, ("text", "cpu"): 16, ("image", "cuda"): 128, ("text", "cuda"): 128}
-USUAL_SIDE = 224  # pixels; larger images go in smaller chunks
 AUDITED = 4  # known records that are computed again before any is believed
 IN_MEMORY = 512 << 20  # bytes of records that are held when the store takes no more
 TOGETHER = 2 << 30  # bytes of a split's head inputs that are copied into one file beside the store
 POOLED: Final = "pooled"  # the shelf of pooled features; those of cuts are called by their stage
 SAVED_EVERY: Final = 30.0  # seconds after which what was computed is made to survive a power cut
-PACKAGES: Final = ("torch", "torchvision", "timm", "transformers")  # their code is part of a network's
-RUNTIMES = ("openvino", "onnxruntime")  # engines that are packages: another version chooses anew
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which engine runs a prefix; kept with the run and in the store, and taken again.
-
-    agreement: largest difference from the live network, relative to each output's size.
-    rejected: engines before it in the order, with reasons. widths: how many pooled features each stage has.
-    """
-
-    engine: str
-    precision: str
-    agreement: float
-    rejected: tuple[str, ...] = ()
-    widths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,28 +75,28 @@ class Recorded:
         seed: int = 0,
         unchecked: bool = False,
     ) -> None:
-        self.network, self.cuts, self.precision = network, dict(cuts), precision
-        self.names = examples.names
-        self.chunk = chunk or _usual_chunk(network)
-        self._store, self._examples, self._asked, self._work = store, examples, engine, work
-        self._augment, self._seed = augment, seed
-        self._device = next(network.module.parameters()).device.type
-        network.module.eval()
-        self.prefix = Prefix(network, tuple(self.cuts.values()), names=self.names)
-        self._engine: Engine | None = None
+        self.network, self.cuts = network, dict(cuts)
+        self._store, self._augment, self._seed = store, augment, seed
+        self.runner = Runner(
+            network,
+            tuple(self.cuts.values()),
+            examples,
+            store.folder,
+            asked=engine,
+            precision=precision,
+            chunk=chunk,
+            work=work,
+        )
         self._memory: dict[tuple[str, bytes], np.ndarray] = {}
         self._held = 0
         self._features: dict[Examples, np.ndarray | None] = {}
-        self._identities: dict[int, dict[str, Any]] = {}
         self.computed, self.seconds = 0, 0.0
         self._salt = uuid.uuid4().hex if unchecked else ""
-        self.choice: Choice | None = None
         if unchecked:
-            self._store, self.choice = Store(store.folder, limit=0), self._eager()
+            self._store = Store(store.folder, limit=0)
+            self.runner.take_eager()
         else:
-            self.choice = self._remembered()
-            if self.choice is None:
-                self._choose(engine)
+            self.runner.settle()
         self._open()
 
     # -- what is there, and what is not ----------------------------------------------------------
@@ -139,22 +112,26 @@ class Recorded:
 
     def chunks(self, examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
         """The rows as the engine takes them: texts of similar length together, the longest first."""
-        return self._chunks(rows, examples.lengths)
+        return self.runner.chunks(rows, examples.lengths)
 
     def warm_up(self) -> Engine:
         """The engine, built if it is not there yet; another one where the one remembered fails here."""
-        if self._engine is not None:
-            return self._engine
-        if self.choice is not None:
-            try:
-                return self._choose(self.choice.engine)
-            except (EngineFailed, MissingPackage):
-                if self._asked != "auto":
-                    raise
-                self.choice = None
-        engine = self._choose(self._asked)
-        self._open()
+        before = self.choice
+        engine = self.runner.warm_up()
+        if self.choice != before:
+            self._open()
         return engine
+
+    @property
+    def choice(self) -> Choice:
+        """Which engine runs the prefix."""
+        assert self.runner.choice is not None
+        return self.runner.choice
+
+    @property
+    def chunk(self) -> int:
+        """Examples in one pass of the engine."""
+        return self.runner.chunk
 
     @property
     def unchecked(self) -> bool:
@@ -235,7 +212,7 @@ class Recorded:
                 own = (tensor[i, : lengths[i]] if leaf.ragged else tensor[i]).numpy()
                 own[...] = record[start : start + own.size].reshape(own.shape)
                 start += own.size
-        rest = None if cut.chain or not self.names else examples.raw(rows)
+        rest = None if cut.chain or not self.runner.names else examples.raw(rows)
         return Activations(cut, tuple(tensors), rest)
 
     def _together(self, examples: Examples) -> np.ndarray | None:
@@ -265,7 +242,6 @@ class Recorded:
         kept = np.stack([r.copy() for r in self._records(POOLED, examples, known, None)])
         scale = float(np.sqrt((live**2).mean())) or 1.0
         gap = float(np.abs(live - kept).max()) / scale
-        assert self.choice is not None
         if not gap <= 10 * TOLERANCE[self.choice.precision]:  # NaN too
             raise CannotReplay(
                 f"stored records of this network differ from it by {gap:.1g}; "
@@ -283,7 +259,7 @@ class Recorded:
     ) -> int:
         """Compute rows that nobody else is computing; returns how many were."""
         engine = self.warm_up()
-        chunks = self._chunks(rows, examples.lengths)
+        chunks = self.chunks(examples, rows)
         done, open_claims = 0, set[ExitStack]()
 
         def prepare(chunk: np.ndarray) -> _Work | None:
@@ -355,18 +331,10 @@ class Recorded:
     def _inputs(
         self, examples: Examples, rows: np.ndarray, view: int | None, keys: Sequence[bytes]
     ) -> list[Tensor]:
-        """Raw inputs of a whole chunk: the last row stands for those that are not there."""
-        if not self.names:
-            images: Tensor = examples.raw(rows)
-            if view is not None:
-                images = self._viewed(images, keys)
-            return [_padded(images, self.chunk)]
-        tokens = None
-        if examples.lengths is not None:
-            longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
-            tokens = bucket(int(examples.lengths[rows].max()), longest)
-        found = examples.raw(rows, tokens=tokens)
-        return [_padded(found[name], self.chunk) for name in self.names]
+        """Raw inputs of a whole chunk, of images a view of each where one is asked for."""
+        if view is None or self.runner.names:
+            return self.runner.inputs(examples, rows)
+        return [self.runner.padded(self._viewed(examples.raw(rows), keys))]
 
     def _viewed(self, images: Tensor, keys: Sequence[bytes]) -> Tensor:
         """Each image changed at random, by a seed of its own: the same view whatever the chunk."""
@@ -381,88 +349,19 @@ class Recorded:
         torch.default_generator.set_state(before)
         return torch.stack(out)
 
-    def _chunks(self, rows: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
-        if lengths is None:
-            return [rows[i : i + self.chunk] for i in range(0, len(rows), self.chunk)]
-        longest: int = self.network.preprocess.max_length  # type: ignore[attr-defined]
-        sizes = np.asarray([bucket(int(n), longest) for n in lengths[rows]])
-        groups = [rows[sizes == size] for size in sorted(set(sizes.tolist()), reverse=True)]
-        return [g[i : i + self.chunk] for g in groups for i in range(0, len(g), self.chunk)]
-
     def _live(self, examples: Examples, rows: np.ndarray) -> np.ndarray:
         """Pooled features by the live network, float32 [n, D]."""
         device = next(self.network.module.parameters()).device
         with torch.inference_mode():
             inputs = [t[: len(rows)].to(device) for t in self._inputs(examples, rows, None, [])]
-            found = self.prefix(*inputs)[-1]
+            found = self.runner.prefix(*inputs)[-1]
         return np.asarray(found.float().cpu())
-
-    # -- the engine ------------------------------------------------------------------------------
-
-    def _choose(self, asked: str) -> Engine:
-        chunks = self._chunks(np.arange(min(len(self._examples), 8 * self.chunk)), self._examples.lengths)
-        sizes = (
-            {int(self._examples.lengths[rows].max()): rows for rows in (chunks[-1], chunks[0])}
-            if (self._examples.lengths is not None)
-            else {0: chunks[0]}
-        )
-        different = [self._inputs(self._examples, rows, None, []) for rows in sizes.values()]
-        try:
-            chosen: Chosen = choose(
-                asked,
-                self.prefix,
-                different,
-                precision=self.precision,
-                ragged=bool(self.names),
-                work=self._work,
-            )
-        except TunesmithError:
-            raise
-        except Exception as error:  # whatever a network does when it is run up to a point
-            raise EngineFailed(f"its frozen stages cannot be run alone ({first_line(error)}).") from error
-        self._engine = chosen.engine
-        if self.choice is None:
-            gap = float(chosen.agreement.largest)
-            name, precision, widths = chosen.engine.name, chosen.engine.precision, self.prefix.widths
-            self.choice = Choice(name, precision, gap, chosen.rejected, widths)
-            with suppress(OSError):  # a full disk, or one to read from: it is chosen anew the next time
-                self._choice_file().parent.mkdir(parents=True, exist_ok=True)
-                write_whole(self._choice_file(), json.dumps(asdict(self.choice), indent=1) + "\n")
-        return chosen.engine
-
-    def _eager(self) -> Choice:
-        rows = self._chunks(np.arange(min(len(self._examples), self.chunk)), self._examples.lengths)[0]
-        sample = self._inputs(self._examples, rows, None, [])
-        self._engine = build("eager", self.prefix, sample, ragged=bool(self.names))
-        self._engine(sample)
-        return Choice("eager", "fp32", 0.0, (), self.prefix.widths)
-
-    def _remembered(self) -> Choice | None:
-        try:
-            found = json.loads(self._choice_file().read_text(encoding="utf-8"))
-            found |= {name: tuple(found[name]) for name in ("rejected", "widths")}
-            return Choice(**found)
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def _choice_file(self) -> Path:
-        about = {
-            "asked": self._asked,
-            "precision": self.precision,
-            "chunk": self.chunk,
-            "cuts": sorted(self.cuts),
-            "device": self._device,
-            "network": self._identity(len(self.network.stages)),
-            "engines": {name: _version(name) for name in RUNTIMES},
-        }
-        return self._store.folder / CHOICES / f"{shelf_key(about)}.json"
 
     # -- shelves ---------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        network, choice = self.network, self.choice
-        assert choice is not None
-        self.widths = choice.widths
+        network = self.network
+        self.widths = self.choice.widths
         end = len(network.stages)
         head = self.cuts.get(end)
         self._inside = end if head is not None and _is_head_input(head, self.widths[-1]) else None
@@ -480,45 +379,20 @@ class Recorded:
 
     def _shelf(self, name: str, at: int, leaves: tuple[Leaf, ...], places: list[int], where: str) -> None:
         choice = self.choice
-        assert choice is not None
         identity = {
             "what": "activations" if leaves else "pooled features",
-            "network": self._identity(at),
+            "network": self.runner.identity(at),
             "stored": [repr(leaf) for leaf in leaves],
-            "engine": f"{choice.engine} {_version(choice.engine)}".strip(),
+            "engine": f"{choice.engine} {version(choice.engine)}".strip(),
             "precision": choice.precision,
             "chunk": self.chunk,
             "unchecked": self._salt,
-            "device": self._device,
+            "device": self.runner.device,
         }
         extra = {"model": self.network.origin, "cut": where, "dtype": "float32"}
         self.keys[name] = shelf_key(identity)
         self.shelves[name] = self._store.shelf(self.keys[name], {**identity, **extra})
         self._leaves[name], self._places[name] = leaves, places
-
-    def _identity(self, at: int) -> dict[str, Any]:
-        """All that decides what the stages before `at` put out; their weights are read once."""
-        if at not in self._identities:
-            self._identities[at] = self._identified(at)
-        return self._identities[at]
-
-    def _identified(self, at: int) -> dict[str, Any]:
-        network = self.network
-        tensors = {name: t for i in range(at) for name, t in network.tensors(i).items()}
-        code = [str(network.module.get_submodule(p)) for s in network.stages[:at] for p in s.modules]
-        try:
-            code.append(inspect.getsource(type(network.module)))
-        except (OSError, TypeError):
-            code.append(type(network.module).__qualname__)
-        tokenizer = getattr(network.preprocess, "tokenizer", None)
-        return {
-            "weights": digest(tensors),
-            "code": hashlib.sha256("\n".join(code).encode()).hexdigest(),
-            "packages": _versions(),
-            "preprocess": network.preprocess.spec(),
-            "tokenizer": tokenizer_digest(tokenizer) if tokenizer is not None else "",
-            "at": network.parts[at].name if at < len(network.stages) else "head",
-        }
 
     def _keys(self, examples: Examples, rows: np.ndarray | None, view: int | None) -> list[bytes]:
         keys = examples.keys if rows is None else [examples.keys[row] for row in rows]
@@ -559,7 +433,7 @@ class Recorded:
         cut is frozen, and stands in eval mode during training too.
         """
         cuts = () if name == POOLED else (self.cuts[int(name)],)
-        prefix = Prefix(self.network, cuts, names=self.names, pooled=name == POOLED)
+        prefix = Prefix(self.network, cuts, names=self.runner.names, pooled=name == POOLED)
         device = next(self.network.module.parameters()).device
         made: list[np.ndarray] = []
         for start in range(0, len(rows), self.chunk):
@@ -575,47 +449,10 @@ class Recorded:
         """Let the shelves go: they may be evicted, and their files are closed."""
         for shelf in self.shelves.values():
             shelf.close()
-        self._engine = None
-
-
-def bucket(tokens: int, longest: int) -> int:
-    """The length that a text is padded to: one of a few, so that engines meet few shapes.
-
-    >>> [bucket(n, 512) for n in (3, 8, 9, 64, 65, 130, 300)]
-    [8, 8, 16, 64, 80, 160, 320]
-    """
-    step = 8 if tokens <= 64 else 16 if tokens <= 128 else 32 if tokens <= 256 else 64
-    return min(-(-tokens // step) * step, max(longest, tokens))
-
-
-def _usual_chunk(network: Network) -> int:
-    device = next(network.module.parameters()).device.type
-    takes = network.preprocess.takes
-    chunk = CHUNK.get((takes, device), CHUNK[takes, "cpu"])
-    size = getattr(network.preprocess, "size", USUAL_SIDE)
-    while chunk > 1 and size * size * chunk > 2 * CHUNK[takes, "cpu"] * USUAL_SIDE**2:
-        chunk //= 2
-    return chunk
+        self.runner.engine = None
 
 
 def _is_head_input(cut: Cut, width: int) -> bool:
     """Whether what is stored before the head is the vector that pooled features end with."""
     leaf = cut.stored[0]
     return bool(cut.chain) and len(leaf.sizes) == 2 and leaf.sizes[1].at(1, 1) == width
-
-
-def _padded(tensor: Tensor, count: int) -> Tensor:
-    lacking = count - len(tensor)
-    return tensor if lacking <= 0 else torch.cat([tensor, tensor[-1:].expand(lacking, *tensor.shape[1:])])
-
-
-def _versions() -> dict[str, str]:
-    return {package: _version(package) for package in PACKAGES}
-
-
-def _version(package: str) -> str:
-    """A package's version; empty if it is not installed, or no package of its own (eager, compile)."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -105,13 +105,13 @@ def fill(started: Started, say: Reporter) -> None:
         rows = probed_rows(started) if split == "train" and not needed else None
         missing = recorded.missing(own, rows)
         if missing:
-            with say.work(f"frozen stages of {split}, by {_who(recorded)}", missing) as done:
+            with say.work(f"frozen stages of {split}, by {recorded.choice.told()}", missing) as done:
                 recorded.fill(own, rows, progress=done)
     views = settings.views if replaying is not None and any(replaying.at) else 0
     for view in range(views):
         missing = recorded.missing(started.examples["train"], view=view)
         if missing:
-            with say.work(f"view {view + 1} of {views}, by {_who(recorded)}", missing) as done:
+            with say.work(f"view {view + 1} of {views}, by {recorded.choice.told()}", missing) as done:
                 recorded.fill(started.examples["train"], view=view, progress=done)
     full = [shelf.full for shelf in recorded.shelves.values() if shelf.full]
     if full:
@@ -123,7 +123,6 @@ def fill(started: Started, say: Reporter) -> None:
 def replayed(started: Started) -> dict[str, Any]:
     """The measured choices and what they came to, as JSON values; a resumed run chooses the same."""
     recorded, replaying, network = started.recorded, started.replaying, started.network
-    assert recorded.choice is not None
     phases = zip(started.plan.phases, replaying.at, strict=True) if replaying else ()
     return {
         **asdict(recorded.choice),
@@ -149,7 +148,7 @@ def happened(started: Started, training: Training) -> list[str]:
         each = recorded.seconds / recorded.computed
         said.append(
             f"frozen stages: {recorded.computed:,} examples computed once, {1 / each:,.0f} a second by "
-            f"{recorded.choice.engine if recorded.choice else 'eager'}"
+            f"{recorded.choice.engine}"
         )
     if replaying is not None and any(replaying.at) and training.supply.augment is None:
         done = len(started.examples["train"]) * sum(
@@ -205,7 +204,7 @@ def _say(
     predicted = ""
     if missing:
         predicted = f": about {duration(_pilot(recorded, examples, missing))} for the missing {missing:,}"
-    say.say(f"engine: {_who(recorded)}{predicted}")
+    say.say(f"engine: {recorded.choice.told()}{predicted}")
     share = replaying.share(network, plan)
     frozen = (
         "the trained epochs replay none" if augmented and not plan.settings.views else f"replayed {share:.0%}"
@@ -238,13 +237,6 @@ def _pilot(recorded: Recorded, examples: Mapping[str, Examples], missing: int) -
         recorded.fill(train, then)
         each = (time.perf_counter() - began) / len(then)
     return each * max(0, missing - len(first) - len(then))
-
-
-def _who(recorded: Recorded) -> str:
-    choice = recorded.choice
-    assert choice is not None
-    gap = f", {choice.agreement:.0e} from the live network" if choice.engine != "eager" else ""
-    return f"{choice.engine} in {choice.precision}{gap}"
 
 
 def _choice_of(folder: Path | None) -> dict[str, Any]:
