@@ -103,8 +103,8 @@ def predicting(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Predicting photos\n",
         f"{found['photos']:,} photos as files, MobileNetV2 at 224 pixels, batches of 32, one thread; the "
-        f"three take the same 100 photos in turns. Times: the median over turns of processor seconds over "
-        f"tunesmith's.\n",
+        f"three take the same {found['turns'][0]['photos']} photos in turns. Times: the median over turns of "
+        f"processor seconds over tunesmith's.\n",
         "| | photos a second | a second of the processor | times | same answer |",
         "|---|---|---|---|---|",
     ]

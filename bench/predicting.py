@@ -4,9 +4,10 @@
 
 Needs the data sets and weights that tests/real use, in TUNESMITH_REAL_DATA. All three have the same
 network, MobileNetV2 at 224 pixels, fine-tuned for a moment; the pipeline opens the run's own timm export.
-They take the same photos in turns, 100 at a time, so that what else the machine does hits all of them, on
+They take the same photos in turns, 200 at a time, so that what else the machine does hits all of them, on
 one thread. Decoding and resizing are part of it: photos come as files. Beside seconds stand those of the
-processor, which other programs change less.
+processor, which other programs change less. 200 photos are enough for `predict` to choose an engine; it is
+built and compared with the network in the first turn, and that counts.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from running import DATA, RESULTS, ROOT, load, machine
 
 FILE = RESULTS / "predicting.json"
 KERAS = DATA / "weights" / "mobilenetv2_100_keras.safetensors"
-TURN = 100  # photos
+TURN = 200  # photos
 BATCH = 32
 
 

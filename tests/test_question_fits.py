@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ def test_a_file_of_questions_is_answered_whole(
     )
     (row,) = ts.predict(run, table, device="cpu")
     assert row["from"] == "me"
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs onnxruntime")
+def test_an_engine_gives_the_same_answers_in_every_window(run: Run, riddles: Callable[..., Path]) -> None:
+    live = run.predict(riddles())
+    for row, own in zip(run.predict(riddles(), engine="onnxruntime"), live, strict=True):
+        assert row["score"] == pytest.approx(own["score"], abs=1e-4)
+        assert row["answer"] == own["answer"]
+    assert len({row["score"] for row in live}) > 4  # the control: equality says something
 
 
 def test_scores_come_again_from_the_file(run: Run, riddles: Callable[..., Path]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 import tunesmith as ts
-from tunesmith.errors import BadOption, BadRun, Diverged
+from tunesmith.errors import BadOption, BadRun, Diverged, MissingPackage
 from tunesmith.verbs.reporting import Silent
 
 FRESH = """
@@ -151,6 +152,54 @@ def test_a_run_scores_other_data(photo_run: Path, photos: Path) -> None:
     scores = ts.evaluate(photo_run, photos)
     assert scores.count == 48
     assert scores["accuracy"].low <= scores["accuracy"].value <= scores["accuracy"].high
+
+
+class Told(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs onnxruntime")
+def test_a_run_answers_and_scores_the_same_by_an_engine(photo_run: Path, photos: Path) -> None:
+    own, told, again = Told(), Told(), Told()
+    live = ts.predict(photo_run, photos, probabilities=True, device="cpu", reporter=own)
+    rows, same = (
+        ts.predict(
+            photo_run, photos, probabilities=True, engine="onnxruntime", device="cpu", reporter=reporter
+        )
+        for reporter in (told, again)
+    )
+    assert rows == same  # the same command, the same bits
+    assert rows != live  # the control: an engine rounds otherwise
+    for row, expected in zip(rows, live, strict=True):
+        assert row["label"] == expected["label"]
+        assert row["probability"] == pytest.approx(expected["probability"], abs=1e-5)
+    assert own.lines == []  # too few for auto to choose anything
+    (line,) = told.lines
+    assert line.startswith("engine: onnxruntime in fp32, ")
+    assert told.lines == again.lines
+    scores = ts.evaluate(photo_run, photos, engine="onnxruntime", device="cpu", reporter=Silent()).as_dict()
+    expected = ts.evaluate(photo_run, photos, engine="eager", device="cpu", reporter=own).as_dict()
+    assert own.lines == ["engine: eager, as asked"]
+    assert scores["metrics"].keys() == expected["metrics"].keys()
+    for name, score in scores["metrics"].items():
+        assert score == pytest.approx(expected["metrics"][name], abs=1e-4), name
+
+
+def test_an_engine_that_is_not_there_is_refused_with_its_cure(
+    photo_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for verb in (ts.predict, ts.evaluate):
+        with pytest.raises(BadOption, match="found 'openvin'; did you mean 'openvino'"):
+            verb(photo_run, "no-such-folder", engine="openvin")  # before anything is read
+        with pytest.raises(MissingPackage, match=r"tunesmith\[openvino\]"):
+            verb(photo_run, photos, engine="openvino", device="cpu")
 
 
 def test_scores_of_an_unfinished_run_are_refused_with_the_way_on(photo_run: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_predicting_obeys_the_words_of_a_file_and_evaluating_its_tags(run: Run, 
     assert len(answers) == 24
     scores = run.evaluate(str(tagged), split="test")
     assert scores["f1"].value == pytest.approx(run.scores["test"]["metrics"]["f1"]["value"], abs=1e-9)
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs onnxruntime")
+def test_an_engine_tags_the_same_words(run: Run, tagged: Path) -> None:
+    live = run.predict(str(tagged / "test.txt"))
+    assert len({len(row["item"]) for row in live}) > 5  # texts of many lengths
+    for row, own in zip(run.predict(str(tagged / "test.txt"), engine="onnxruntime"), live, strict=True):
+        assert row["marked"] == own["marked"]
+        chances, expected = ([span["probability"] for span in r["spans"]] for r in (row, own))
+        assert chances == pytest.approx(expected, abs=3e-4)  # of four digits
+    assert any(row["spans"] for row in live)  # the control
 
 
 def test_frozen_stages_are_replayed_token_by_token(run: Run) -> None:

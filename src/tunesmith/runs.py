@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith import markup
+from tunesmith.data.cache import cache_folder
 from tunesmith.data.images import unreadable
 from tunesmith.data.numbers import numbers_in
 from tunesmith.data.pairs import apart
@@ -36,6 +37,7 @@ from tunesmith.data.read import read_items
 from tunesmith.data.rows import counted
 from tunesmith.data.stored import OTHER
 from tunesmith.data.tags import marked
+from tunesmith.engines.engine import Engine, known
 from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import Scores, evaluate
 from tunesmith.files import whole_folder, write_whole
@@ -44,10 +46,14 @@ from tunesmith.networks.weights import fill
 from tunesmith.plan import Plan
 from tunesmith.registry import did_you_mean
 from tunesmith.seals import check, check_all, read_sealed, seal, seals
+from tunesmith.store import Store
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
+from tunesmith.training.answering import engine_for
 from tunesmith.training.devices import device_for
-from tunesmith.training.predicting import predict
+from tunesmith.training.examples import Examples
+from tunesmith.training.feeds import Feed
+from tunesmith.training.predicting import predict, predict_by
 
 if TYPE_CHECKING:
     from torch import nn
@@ -237,15 +243,19 @@ class Run:
         split: str | None = None,
         probabilities: bool = False,
         batch: int = 32,
+        engine: str = "auto",
         device: str = "auto",
         left_out: list[Finding] | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> list[dict[str, Any]]:
         """Answers for new items, a row each; options as `tunesmith.predict` explains them.
 
         A row says which item it is of; of a pair both texts.
 
         left_out: where a finding goes for every item that cannot be read; None stops at the first.
+        told: where the line goes that says which engine answered.
         """
+        known(engine, "auto")
         _, task, labels = self.model
         asked = {"item": item, "columns": columns, "split": split}
         pairs = _are_pairs(task, labels)
@@ -254,9 +264,8 @@ class Run:
             dataset = _readable(dataset, left_out)
         names = _names(dataset, task, pairs=pairs)
         try:
-            answers = self._answers(
-                dataset.select_columns(["id", "item", *_given(dataset, task)]), batch, device
-            )
+            given = dataset.select_columns(["id", "item", *_given(dataset, task)])
+            answers = self._answers(given, batch, engine, device, told)
         except BadData as error:
             cure = "mend or remove it, or pass --skip-bad (skip_bad=True) to leave it out"
             raise BadData(f"{str(error).rstrip('.')}; {cure}.") from error
@@ -278,12 +287,16 @@ class Run:
         columns: str | None = None,
         split: str | None = None,
         batch: int = 32,
+        engine: str = "auto",
         device: str = "auto",
+        told: Callable[[str], None] | None = None,
     ) -> Scores:
         """Scores on labelled data; options as `tunesmith.evaluate` explains them.
 
+        told: where the line goes that says which engine answered.
         Raises BadData for an example without a label, or with one that the run has not learned.
         """
+        known(engine, "auto")
         _, task, labels = self.model
         asked = {"item": item, "target": target, "columns": columns, "split": split}
         dataset = self._read(data, **_kind_of(task), pairs=_are_pairs(task, labels), **asked)
@@ -293,7 +306,7 @@ class Run:
                 what = {"classes": "label", "numbers": number}.get(task.answers, "answer")
                 raise BadData(f"{where} has no {what}, and without it nothing can be scored; use predict.")
             self._refuse_unknown(where, label, task, labels)
-        answers = self._answers(dataset, batch, device)
+        answers = self._answers(dataset, batch, engine, device, told)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
 
     def _refuse_unknown(self, where: str, label: str, task: Task, labels: Labels) -> None:
@@ -344,12 +357,26 @@ class Run:
                 return read_items(source, left_out=left_out, **{**options, **remembered})
         return read_items(source, left_out=left_out, **options)
 
-    def _answers(self, dataset: Any, batch: int, device: str) -> list[Any]:
+    @cached_property
+    def _held(self) -> dict[str, Engine]:
+        """The engine that answered last, by what decides it: it is not built again in the same process."""
+        return {}
+
+    def _answers(
+        self, dataset: Any, batch: int, engine: str, device: str, told: Callable[[str], None] | None
+    ) -> list[Any]:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise BadOption(f"batch is how many items go at a time, from 1; found {batch!r}.")
         network, task, labels = self.model
         network.module.to(device_for(device))
-        return predict(network, task, dataset, labels, batch=batch)
+        examples = Examples(dataset, network.preprocess, task=task)
+        folder = Store(cache_folder() / "store").folder
+        runner, why = engine_for(network, examples, asked=engine, folder=folder, held=self._held)
+        if why and told is not None:
+            told(f"engine: {why}")
+        if runner is not None:
+            return predict_by(runner, task, labels)
+        return predict(network, task, Feed(examples), labels, batch=batch)
 
 
 def _kind_of(task: Task) -> dict[str, Any]:

@@ -179,9 +179,9 @@ def _written(value: Any) -> Any:
 
 
 def _evaluate(*, json: bool = False, **options: Any) -> None:
-    from tunesmith.verbs.reporting import words
+    from tunesmith.verbs.reporting import Silent, words
 
-    scores = evaluate(**options)
+    scores = evaluate(**options, reporter=Silent() if json else None)
     if json:
         _echo_json(scores.as_dict())
         return

@@ -28,7 +28,8 @@ class Activations:
 
     def resume(self, network: Network) -> Any:
         """What the network puts out."""
-        rest = None if self.cut.chain else self._inputs(network)
+        # Nobody looks at the inputs any more where modules follow one another, or none is left.
+        rest = self._inputs(network) if self.cut.calls and not self.cut.chain else None
         return self.cut.resume(network, self.tensors, rest)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Activations:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from tunesmith.networks.network import Network
+from tunesmith.networks.network import Network, said_by
 from tunesmith.networks.pooled import mean_of_tokens
 from tunesmith.networks.replay import ENTRY, Cut, conducted
 
@@ -80,7 +80,9 @@ class Prefix(nn.Module):
             return latest
 
         with conducted(self.module, self._owner, play), suppress(_Reached):
-            network.run(network.preprocess.ready(given))
+            out = network.run(network.preprocess.ready(given))
+            if len(network.parts) in cut_at:
+                stored[len(network.parts)] = (said_by(out),)
         if not torch._C._get_tracing_state():
             self.widths = tuple(part.shape[1] for part in pooled)
         tensors = [t for cut in self.cuts for t in stored[cut.at]]

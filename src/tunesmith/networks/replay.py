@@ -111,6 +111,8 @@ class Cut:
     entry: path of the first module called behind the cut. stored: what is stored, in order.
     chain: where everything behind the cut is one module after the other: their paths; the network's
     own code is not run then.
+
+    With `at` the number of parts it lies behind the head: what is stored is what the network says.
     """
 
     at: int
@@ -128,6 +130,8 @@ class Cut:
         for images a placeholder.
         """
         module = network.module
+        if self.at == len(network.parts):
+            return tensors[0]
         if self.chain:
             out = tensors[0]
             for path in self.chain:
@@ -152,6 +156,11 @@ class Cut:
             return substituted(args, kwargs, stored.get(ENTRY, {}))
 
         return replayed(network, self, answer, enter, rest)
+
+
+def behind_the_head(network: Network) -> Cut:
+    """The cut behind which nothing is left to run."""
+    return Cut(len(network.parts), (), "", (Leaf(ENTRY, 0, (), torch.float32),))
 
 
 def replayed(

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
+from tunesmith.networks.activations import Activations
 from tunesmith.networks.network import Network
 from tunesmith.tasks.task import Batch, Labels, Task
 from tunesmith.training import processes
@@ -15,6 +17,7 @@ from tunesmith.training.batches import ahead, reading_order
 from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.memory import pieces_that_fit
+from tunesmith.training.runner import Runner
 
 
 def predict(
@@ -53,6 +56,23 @@ def predict(
         for row, answer in zip(rows, answers, strict=True):
             found[row] = answer
     return feed.examples.put_together(found, task)
+
+
+def predict_by(runner: Runner, task: Task, labels: Labels) -> list[Any]:
+    """The same for a runner's examples, by an engine that runs the whole network in chunks of its own."""
+    examples, engine = runner.examples, runner.warm_up()
+    (cut,) = runner.prefix.cuts
+    order = runner.chunks(np.arange(len(examples)), examples.lengths)
+    found: list[Any] = [None] * len(examples)
+    for rows, inputs in zip(order, ahead(partial(runner.inputs, examples), order), strict=True):
+        (said,) = engine(inputs)
+        said = said[: len(rows)]
+        if examples.lengths is not None and said.ndim > 2:  # of every token: none of the padding to a bucket
+            said = said[:, : int(examples.lengths[rows].max())]
+        batch = examples.batch(rows, task, labels, Activations(cut, (said,)))
+        for row, answer in zip(rows, task.predict(runner.network, batch), strict=True):
+            found[row] = answer
+    return examples.put_together(found, task)
 
 
 def _halving(network: Network, task: Task, batch: Batch) -> list[Any]:

@@ -75,7 +75,7 @@ def plan_replay(
     still = len(network.stages)  # stages that no phase has moved so far
     samples: tuple[Any, Any] | None = None
     network.module.eval()
-    if any(phase.frozen_prefix for phase in plan.phases) and _padding_counts(network, examples):
+    if any(phase.frozen_prefix for phase in plan.phases) and padding_counts(network, examples):
         frozen = tuple(phase.frozen_prefix for phase in plan.phases)
         why = "padding changes this network's answers, so it runs live"
         return Replaying(frozen, (None,) * len(plan.phases), {}, (why,))
@@ -109,6 +109,20 @@ def plan_replay(
     at, said = _worth(network, plan, cuts, at, count, room, tokens)
     used = {depth: cuts[depth] for depth in sorted({a for a in at if a})}
     return Replaying(tuple(wanted), tuple(at), used, (*reasons, *said))
+
+
+def padding_counts(network: Network, examples: Examples) -> bool:
+    """Whether padding changes what the network says of a text: replay pads it less, engines more."""
+    if examples.lengths is None:
+        return False
+    device = next(network.module.parameters()).device
+    row = np.argsort(examples.lengths[:LOOKED_AT], kind="stable")[:1]
+    window: int = examples.preprocess.max_length  # type: ignore[attr-defined]
+    longer = min(int(examples.lengths[row[0]]) + 5, window)
+    with torch.no_grad():
+        own, padded = (network(_on(device, examples.raw(row, tokens=T))) for T in (None, longer))
+    of_text = padded[tuple(slice(size) for size in own.shape)]  # where it says something of every token
+    return not torch.allclose(own, of_text, rtol=1e-3, atol=1e-4)
 
 
 def _worth(
@@ -165,20 +179,6 @@ def _samples(network: Network, examples: Examples) -> tuple[Any, Any]:
     if short == long:  # every text fills the window
         few = {name: tensor[:, : max(1, short * 2 // 3)] for name, tensor in few.items()}
     return _on(device, examples.raw(longest, tokens=long)), few
-
-
-def _padding_counts(network: Network, examples: Examples) -> bool:
-    """Whether padding changes what the network says of a text: it is not padded when it is replayed."""
-    if examples.lengths is None:
-        return False
-    device = next(network.module.parameters()).device
-    row = np.argsort(examples.lengths[:LOOKED_AT], kind="stable")[:1]
-    window: int = examples.preprocess.max_length  # type: ignore[attr-defined]
-    longer = min(int(examples.lengths[row[0]]) + 5, window)
-    with torch.no_grad():
-        own, padded = (network(_on(device, examples.raw(row, tokens=T))) for T in (None, longer))
-    of_text = padded[tuple(slice(size) for size in own.shape)]  # where it says something of every token
-    return not torch.allclose(own, of_text, rtol=1e-3, atol=1e-4)
 
 
 def _on(device: torch.device, inputs: Any) -> Any:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.verbs.environment import prepare
+from tunesmith.verbs.reporting import Lines
 
 if TYPE_CHECKING:
     from tunesmith.evaluation import Scores
     from tunesmith.runs import Run
+    from tunesmith.verbs.reporting import Reporter
 
 
 def evaluate(
@@ -21,7 +23,9 @@ def evaluate(
     columns: str | None = None,
     split: str | None = None,
     batch: int = 32,
+    engine: str = "auto",
     device: str = "auto",
+    reporter: Reporter | None = None,
 ) -> Scores:
     """Score a run on labelled data, with intervals.
 
@@ -31,8 +35,11 @@ def evaluate(
     target: the column with labels, or columns of numbers with commas between.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
-    batch: items at a time.
+    batch: items at a time, where the network itself runs.
+    engine: what runs the network: auto, openvino, onnxruntime, compile or eager; auto: the first that agrees
+        with it, where there are enough examples for that to pay.
     device: auto, cpu, cuda, cuda:N or mps.
+    reporter: where to tell which engine answered; None: lines on standard error.
 
     Raises BadData for a label that the run has not learned.
     """
@@ -41,5 +48,13 @@ def evaluate(
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
     return opened.evaluate(
-        data, item=item, target=target, columns=columns, split=split, batch=batch, device=device
+        data,
+        item=item,
+        target=target,
+        columns=columns,
+        split=split,
+        batch=batch,
+        engine=engine,
+        device=device,
+        told=(reporter or Lines()).say,
     )

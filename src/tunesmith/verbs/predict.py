@@ -33,6 +33,7 @@ def predict(
     probabilities: bool = False,
     skip_bad: bool = False,
     batch: int = 32,
+    engine: str = "auto",
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> list[dict[str, Any]]:
@@ -47,9 +48,11 @@ def predict(
     split: only this split, of data that have splits.
     probabilities: a column for every class.
     skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
-    batch: items at a time.
+    batch: items at a time, where the network itself runs.
+    engine: what runs the network: auto, openvino, onnxruntime, compile or eager; auto: the first that agrees
+        with it, where there are enough items for that to pay.
     device: auto, cpu, cuda, cuda:N or mps.
-    reporter: where to tell what was left out; None: lines on standard error.
+    reporter: where to tell what was left out, and which engine answered; None: lines on standard error.
     """
     prepare()
     from tunesmith.runs import Run as Opened
@@ -63,6 +66,7 @@ def predict(
             )
         items = [_asked(question, context, items)]
     left_out: list[Finding] | None = [] if skip_bad else None
+    say = reporter or Lines()
     answers = opened.predict(
         items,
         item=item,
@@ -70,11 +74,12 @@ def predict(
         split=split,
         probabilities=probabilities,
         batch=batch,
+        engine=engine,
         device=device,
         left_out=left_out,
+        told=say.say,
     )
     if left_out:
-        say = reporter or Lines()
         for finding in left_out:
             say.warn(f"left out: {finding.message.rstrip('.')}")
         say.warn(f"{counted(len(left_out), 'item')} left out, {len(answers):,} answered")
