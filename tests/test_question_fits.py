@@ -161,9 +161,15 @@ def test_what_cannot_be_asked_is_refused_before_anything_runs(run: Run, tmp_path
             ts.predict(run, **given, device="cpu")
 
 
-def test_rank_and_page_say_that_they_are_not_for_questions(run: Run, riddles: Callable[..., Path]) -> None:
-    with pytest.raises(TunesmithError, match="networks for question-answering are not ranked"):
-        ts.rank(riddles(), models=run.manifest["network"], reporter=Silent())
+def test_networks_for_questions_are_ranked_by_hits(
+    riddles: Callable[..., Path], options: dict[str, Any]
+) -> None:
+    known = {name: options[name] for name in ("device", "engine")}
+    ranking = ts.rank(riddles(), models=options["model"], reporter=Silent(), **known)
+    assert ranking.failed == ()
+    assert ranking.probed == "hit@1"
+    assert 0 < ranking.best.accuracy.value <= 1
+    assert 20 < ranking.examples <= ranking.training
 
 
 def test_check_names_contexts_that_two_splits_share(riddles: Callable[..., Path], tmp_path: Path) -> None:

@@ -99,6 +99,16 @@ def test_a_saved_run_answers_the_same_in_a_fresh_process(run: Run, tagged: Path)
     assert json.loads(said.stdout) == here
 
 
+def test_networks_for_tags_are_ranked_by_their_words(options: dict[str, Any]) -> None:
+    known = {name: options[name] for name in ("data", "device", "engine")}
+    models = [options["model"], f"{options['model']}@none"]
+    ranking = ts.rank(models=models, reporter=Silent(), **known)
+    assert ranking.failed == ()
+    assert {row.model for row in ranking.rows} == set(models)
+    assert ranking.probed == "macro-F1"
+    assert 0.2 < ranking.best.accuracy.value <= 1
+
+
 def test_predicting_obeys_the_words_of_a_file_and_evaluating_its_tags(run: Run, tagged: Path) -> None:
     answers = run.predict(str(tagged / "test.txt"))
     assert len(answers) == 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -33,6 +33,15 @@ class Evidence:
     errors: np.ndarray
     nulls: np.ndarray
     log_evidence: float
+
+    weights: ClassVar[Mapping[str, float]] = WEIGHTS
+    least_prior: ClassVar[float] = 0.0
+    probed: ClassVar[str] = "balanced accuracy"
+
+    @property
+    def strata(self) -> np.ndarray:
+        """Of what each bootstrap sample takes its share."""
+        return self.targets
 
     def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """The evidence by name, [R] each, the larger the better, with example n counted counts[r, n] times.
@@ -67,6 +76,15 @@ class EvidenceOfNumbers:
     near: np.ndarray
     nulls: np.ndarray
     log_evidence: float
+
+    weights: ClassVar[Mapping[str, float]] = WEIGHTS
+    least_prior: ClassVar[float] = 0.0
+    probed: ClassVar[str] = "R²"
+
+    @property
+    def strata(self) -> np.ndarray:
+        """Of what each bootstrap sample takes its share."""
+        return self.targets
 
     def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """The evidence by name, [R] each, as `Evidence.over` gives it."""

@@ -25,7 +25,8 @@ class Row:
     """One candidate.
 
     score: what it is ranked by: evidence and prior, in standard deviations. accuracy: balanced (of numbers
-    the explained share, R²), of a ridge probe by exact leave-one-out, with its interval. behind: how much
+    the explained share, R²; of parts macro-F1 or hit@1), of a ridge probe by exact leave-one-out (of parts
+    out of ten folds), with its interval. behind: how much
     less than the first one's, paired. within_noise: whether 0 lies in that interval, or below is better.
     cheapest: of those within the noise. p_best, p_top3: over bootstrap samples of the examples. macs,
     seconds: for one example. finals: the validation score of a short real run, where one was made, negative
@@ -75,7 +76,8 @@ class Ranking:
     """Candidates from best to worst.
 
     data: their name. examples: that were looked at, of `training` to train on. prior_weight: its share in
-    the score. failed: what could not be loaded, or not in time. classes: 0 where the answers are numbers.
+    the score. failed: what could not be loaded, or not in time. classes: 0 where the answers are numbers or
+    have parts. probed: what the probe is judged by, in words.
     """
 
     data: str
@@ -85,6 +87,7 @@ class Ranking:
     prior_weight: float
     rows: tuple[Row, ...]
     failed: tuple[Failed, ...] = ()
+    probed: str = "balanced accuracy"
 
     @property
     def best(self) -> Row:
@@ -116,7 +119,8 @@ class Ranking:
         if len(inside) > 1:
             others = ", ".join(name(row.model) for row in inside[1:])
             said.append(f"within noise of it: {others}; the least work of these: {name(self.cheapest.model)}")
-        among = f"in {self.classes:,} classes" if self.classes else "with numbers, probed by R²"
+        of = "numbers" if self.probed == "R²" else "parts"
+        among = f"in {self.classes:,} classes" if self.classes else f"with {of}, probed by {self.probed}"
         said.append(
             f"by {self.examples:,} of {self.training:,} training examples {among}; the "
             f"prior (size, pretraining, earlier data) counts {self.prior_weight:.0%}"

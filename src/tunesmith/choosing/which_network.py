@@ -1,7 +1,8 @@
 """Which network: the evidence of stored features and a prior, with what chance could change of it.
 
 Evidence: balanced accuracy and squared error of a ridge probe by exact leave-one-out, the nearest others, and
-LogME, each as its distance from the middle of the candidates. Prior: size, pretraining, earlier data sets.
+LogME, each as its distance from the middle of the candidates; of parts what `evidence_of_rows` says. Prior:
+size, pretraining, earlier data sets.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Final
 
 import numpy as np
 
-from tunesmith.choosing.evidence import WEIGHTS, Evidence, EvidenceOfNumbers, drawn_again
+from tunesmith.choosing.evidence import Evidence, EvidenceOfNumbers, drawn_again
+from tunesmith.choosing.evidence_of_rows import EvidenceOfRows
 from tunesmith.choosing.nearness import Nearness
 from tunesmith.choosing.prior import MOST, prior, weight_of
 from tunesmith.choosing.ranking import Failed, Ranking, Row
 from tunesmith.errors import BadOption
 from tunesmith.evaluation import Score
-from tunesmith.training.heads import are_numbers
 
 DRAWS: Final = 200
 TO_SIGMA: Final = 1.4826  # of a median distance, for normal values
@@ -40,7 +41,7 @@ class Candidate:
     parameters: int
     macs: int
     pretraining: float | None
-    evidence: Evidence | EvidenceOfNumbers
+    evidence: Evidence | EvidenceOfNumbers | EvidenceOfRows
     scores: Mapping[str, float | None] = field(default_factory=dict)
     seconds: float | None = None
     nearness: Nearness | None = None
@@ -69,11 +70,14 @@ def ranked(
     if not candidates:
         reasons = "; ".join(f"{f.model}: {f.reason}" for f in failed)
         raise BadOption(f"no candidate could be ranked{f' ({reasons})' if reasons else ''}; name others.")
-    targets = candidates[0].evidence.targets
-    once = np.ones((1, len(targets)))
-    counts = np.concatenate([once, drawn_again(targets, DRAWS, groups=groups, seed=seed)])
+    kind, strata = candidates[0].evidence, candidates[0].evidence.strata
+    once = np.ones((1, len(strata)))
+    counts = np.concatenate([once, drawn_again(strata, DRAWS, groups=groups, seed=seed)])
+    for candidate in candidates:
+        if isinstance(candidate.evidence, EvidenceOfRows):  # tokenizers differ in how many examples fit
+            counts = counts * candidate.evidence.seen
     evidence = [candidate.evidence.over(counts) for candidate in candidates]
-    found = {name: np.stack([own[name] for own in evidence], 1) for name in WEIGHTS}  # [1 + DRAWS, M]
+    found = {name: np.stack([own[name] for own in evidence], 1) for name in kind.weights}  # [1 + DRAWS, M]
     expected = prior(
         [c.origin for c in candidates],
         [c.parameters for c in candidates],
@@ -81,8 +85,8 @@ def ranked(
         examples=examples,
         ranks=ranks,
     )
-    told = sum(weight * standing(found[name]) for name, weight in WEIGHTS.items())
-    weight = weight_of(examples)
+    told = sum(weight * standing(found[name]) for name, weight in kind.weights.items())
+    weight = max(weight_of(examples), kind.least_prior)
     joint = weight * expected + (1 - weight) * np.asarray(told)
     order = sorted(range(len(candidates)), key=lambda m: (-joint[0, m], candidates[m].macs, m))
     best = order[0]
@@ -114,8 +118,9 @@ def ranked(
             scores={**own.evidence.scores(), **own.scores},
         )
         rows.append(row)
-    classes = 0 if are_numbers(targets) else int(targets.max()) + 1
-    return Ranking(data, len(targets), classes, examples, weight, tuple(rows), tuple(failed))
+    classes = int(strata.max()) + 1 if isinstance(kind, Evidence) else 0
+    seen = int(counts[0].sum())
+    return Ranking(data, seen, classes, examples, weight, tuple(rows), tuple(failed), kind.probed)
 
 
 def standing(values: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ class StageEvidence:
 
     parameters, macs: of the part itself; macs for one example.
     probe, error: accuracy (of numbers R², the explained share) of a ridge head on what the stage hands on,
-        pooled, by exact leave-one-out, and its standard error; None where nothing pooled is handed
-        on, and for the head.
+        pooled, by exact leave-one-out, and its standard error; of parts macro-F1 or hit@1, out of fold; None
+        where nothing of the kind is handed on, and for the head.
     weight, gradient: norms of its weights, and of the loss's gradient by them with a solved head.
     seconds: of an epoch over the training split in which this part and all behind it train, what precedes
         them being stored; measured on a pilot, without validation.
@@ -87,15 +87,12 @@ def evidence(
     for stage in range(len(network.stages)):
         features = recorded.pooled(examples, rows, stage=stage)
         if not np.isfinite(features).all():
-            raise BadData(
-                f"stage {network.stages[stage].name} of {network.origin} puts out NaN or infinity for "
-                f"{int((~np.isfinite(features)).any(1).sum()):,} of {len(rows):,} training examples, so "
-                f"nothing can be said of it; look at these inputs, or take other weights."
-            )
+            count = int((~np.isfinite(features)).any(1).sum())
+            raise not_finite(network, stage, count, f"{len(rows):,} training examples")
         there = features.shape[1] > 0
         probes.append(probed(features, targets[rows], K, folds=folds) if there else (None, None))
     measured = piloted(network, task, labels, recorded, examples, targets, seed=seed)
-    return tuple(_rows(network, [*probes, (None, None)], measured, len(examples)))
+    return tuple(beside(network, [*probes, (None, None)], measured, len(examples)))
 
 
 def piloted(
@@ -109,9 +106,7 @@ def piloted(
     seed: int = 0,
 ) -> Pilot:
     """The pilot with the head that a probe solves, where the head is linear."""
-    try:
-        linear_head(network)
-    except BadPlan:
+    if not has_linear_head(network):
         return pilot(network, task, labels, examples, seed=seed)
     rows = probed_rows(len(examples), seed)
     solved = probe_head(recorded, examples, targets, len(labels.names), rows=rows)
@@ -165,23 +160,31 @@ def steepest_block(found: Sequence[StageEvidence]) -> list[int]:
     return list(range(start, start + width))
 
 
-def said(found: Sequence[StageEvidence], largest: float | None, *, solver: str = "lbfgs") -> list[str]:
+def said(
+    found: Sequence[StageEvidence], largest: float | None, *, solver: str | None = "lbfgs", parts: str = ""
+) -> list[str]:
     """What the evidence says, in a sentence or two.
 
     largest: share of the largest class, which is right without looking; None where the answers are numbers.
-    solver: of a head to begin with.
+    solver: of a head to begin with; None where none can be solved. parts: what was probed in the place of
+    examples.
     """
     stages = [row for row in found[:-1] if row.probe is not None]
     told = []
     if stages:
         best, last = max(stages, key=lambda row: row.probe or 0.0), stages[-1]
         score, error, at_last = best.probe or 0.0, best.error or 0.0, last.probe or 0.0
-        if largest is None and score <= 2 * error:
+        if parts and score <= 2 * error:
+            told.append(
+                f"No stage's frozen features tell the {parts} apart ({score:.3f} ± {error:.3f}): stages have "
+                f"to train (--strategy auto)."
+            )
+        elif largest is None and not parts and score <= 2 * error:
             told.append(
                 f"No stage's frozen features say more of the numbers than their mean does (R² {score:.3f}): "
                 f"stages have to train (--strategy auto)."
             )
-        elif largest is not None and score <= largest + 2 * error:
+        elif largest is not None and not parts and score <= largest + 2 * error:
             told.append(
                 f"No stage's frozen features tell the classes apart better than naming the largest one "
                 f"({score:.3f} against {largest:.3f}): stages have to train (--strategy auto)."
@@ -189,7 +192,8 @@ def said(found: Sequence[StageEvidence], largest: float | None, *, solver: str =
         elif at_last >= score - error:
             told.append(
                 f"What the last stage hands on answers as well as any ({at_last:.3f}, the best {score:.3f} ± "
-                f"{error:.3f}): begin with a head on it (--strategy linear_probe --solver {solver})."
+                f"{error:.3f}): begin with a head on it (--strategy linear_probe"
+                f"{f' --solver {solver}' if solver else ''})."
             )
         else:
             after = len(found) - 2 - [row.stage for row in found].index(best.stage)
@@ -208,12 +212,30 @@ def said(found: Sequence[StageEvidence], largest: float | None, *, solver: str =
     return told
 
 
-def _rows(
+def has_linear_head(network: Network) -> bool:
+    """Whether the head is one linear layer, which a probe's solution fits into."""
+    try:
+        linear_head(network)
+    except BadPlan:
+        return False
+    return True
+
+
+def not_finite(network: Network, stage: int, count: int, of: str) -> BadData:
+    """What is said of a stage with such features. count, of: how many of what."""
+    return BadData(
+        f"stage {network.stages[stage].name} of {network.origin} puts out NaN or infinity for {count:,} of "
+        f"{of}, so nothing can be said of it; look at these inputs, or take other weights."
+    )
+
+
+def beside(
     network: Network,
     probes: Sequence[tuple[float | None, float | None]],
     measured: Pilot,
     count: int,
 ) -> list[StageEvidence]:
+    """A row per part: its probe's score and error beside what a pilot measured. count: training examples."""
     parameters = dict(network.module.named_parameters())
     return [
         StageEvidence(

@@ -21,6 +21,7 @@ from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess, TextPreprocess
 from tunesmith.tasks.overlap import first_sentence, sliding_window
 from tunesmith.tasks.question_windows import question_windows
+from tunesmith.tasks.rows import Rows
 from tunesmith.tasks.span_metrics import exact_match, f1
 from tunesmith.tasks.spans import (
     Spans,
@@ -84,6 +85,7 @@ class QuestionAnswering:
     unit: str = "question"
     solver: str | None = None
     valid_loss: str = "answer_loss"
+    parts: str = "tokens"
 
     def read(self, source: Any, **options: Any) -> Data:
         """Questions in three splits; options as `tunesmith.data.read.read` takes them."""
@@ -134,6 +136,19 @@ class QuestionAnswering:
     def classes(self, batch: Batch) -> Tensor | None:  # noqa: ARG002
         """None: a start and an end are chosen among the tokens, which are of no class."""
         return None
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        """The tokens of each window's context, and which of them begins the answer and which ends it.
+
+        Of windows that hold the whole answer; in others there is none to find.
+        """
+        assert batch.pieces is not None
+        if states.ndim != 3 or states.shape[1] < batch.pieces.shape[1]:
+            return None
+        answers = batch.truth
+        of, token = ((batch.pieces[..., 0] == 1) & (answers[:, :1] > 0)).nonzero(as_tuple=True)
+        right = (token[:, None] == answers[of]).double()
+        return Rows(states[of, token], of, right, batch.pieces[of, token, 1])
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:  # noqa: ARG002
         """Token tensors, the tokens int64 [B, 2] at which answers start and end, weights [B] if there are.

@@ -4,8 +4,9 @@ Nobody else guesses what a task's answers are made of. What others need to know,
 
 - `answers`: what one example's answer is: one of K classes, K numbers, or "parts" (boxes, maps, tags,
   texts). Of the first two `targets` make an array, int [N] or float [N, K], and all that is solved in
-  closed form works for both: probes, baselines, folds, learning curves, evidence per stage. A task of
-  parts has none of that, and a plan that solves its head is refused (`solver` None).
+  closed form works for both: probes, baselines, folds, learning curves, evidence per stage. A plan that
+  solves the head of a task of parts is refused (`solver` None). Its networks are ranked, and its stages
+  judged, if it says what its `parts` are called and makes `rows` of them.
 - Between the network and `score` and `table` targets and predictions are in the network's terms:
   probabilities and class indices, or numbers in spreads of the training split. `score` and `table` alone
   are given the labels, and speak in the person's terms: names, units.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network, Want
     from tunesmith.networks.preprocess import Preprocess
     from tunesmith.plan import Settings
+    from tunesmith.tasks.rows import Rows
 
     Outcomes = Mapping[str, np.ndarray]
     Inputs = Tensor | Mapping[str, Tensor] | Activations
@@ -201,7 +203,8 @@ class Task(Protocol):
     takes: "image" or "text". kind: under which networks that serve are listed. model: the one that serves
     where none is named. answers: "classes", "numbers" or "parts". metric: what validation usually decides by;
     best: "max" or "min". unit: what a paired comparison pairs. solver: of a linear head to convergence, None
-    where none can be solved. valid_loss: the metric that training lowers.
+    where none can be solved. valid_loss: the metric that training lowers. parts: what `rows` gives, in the
+    plural: "words"; empty where it gives nothing.
     """
 
     name: str
@@ -214,6 +217,7 @@ class Task(Protocol):
     unit: str
     solver: str | None
     valid_loss: str
+    parts: str
 
     def read(self, source: Any, **options: Any) -> Data:
         """The person's data in three splits."""
@@ -262,6 +266,13 @@ class Task(Protocol):
         """The class of every token, int64 [B, T], below 0 where there is none: what a linear head learns.
 
         None of a task whose head classifies no tokens: it has no linear probe of them.
+        """
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        """The parts of a batch's examples, with their answers; a row depends on its own example alone.
+
+        states: what a stage hands on, token states [B, T, D] or maps. None where no part can be found in
+        them, and of a task that has no `parts`.
         """
 
     def simple(self, train: Any, test: Any, labels: Labels) -> Mapping[str, list[Any]]:

@@ -24,6 +24,7 @@ from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess, TextPreprocess
 from tunesmith.networks.windows import windows
 from tunesmith.tasks.classification import LOSSES
+from tunesmith.tasks.rows import Rows
 from tunesmith.tasks.tagged_words import Tagged, counts_of, surprise, together, truth_of
 from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
@@ -57,6 +58,7 @@ class TokenClassification(Uncut):
     unit: str = "sentence"
     solver: str | None = None
     valid_loss: str = "log_loss"
+    parts: str = "words"
     label_smoothing: float = 0.0
     balanced: bool = False
 
@@ -170,6 +172,14 @@ class TokenClassification(Uncut):
     def classes(self, batch: Batch) -> Tensor | None:
         """The tags of words, at their first pieces: what a linear head on frozen features is solved for."""
         return batch.targets
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        """Every word that has a tag, by what is said of its first piece."""
+        assert batch.pieces is not None
+        if states.ndim != 3 or states.shape[1] < batch.pieces.shape[1]:
+            return None
+        of, token = (batch.truth >= 0).nonzero(as_tuple=True)
+        return Rows(states[of, token], of, batch.truth[of, token], batch.pieces[of, token, 1], background=0)
 
     def predict(self, network: Network, batch: Batch) -> list[Any]:
         """The words of each text and their tags' probabilities."""

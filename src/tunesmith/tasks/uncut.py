@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.plan import Settings
+    from tunesmith.tasks.rows import Rows
 
 
 class Uncut:
@@ -24,6 +25,7 @@ class Uncut:
 
     name: str
     metric: str
+    parts: str = ""
 
     def deciding(self, labels: Labels) -> str:  # noqa: ARG002
         """The metric, whatever the labels."""
@@ -53,6 +55,10 @@ class Uncut:
 
     def classes(self, batch: Batch) -> Tensor | None:  # noqa: ARG002
         """None: examples are classified, and not their tokens."""
+        return None
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:  # noqa: ARG002
+        """None: a probe is asked about whole examples."""
         return None
 
     def simple(self, train: Any, test: Any, labels: Labels) -> Mapping[str, list[Any]]:  # noqa: ARG002

@@ -111,8 +111,7 @@ def _kept(plan: Plan, folder: Path) -> Decided:
 def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Plan:
     """Surgical fine-tuning of the block on which the data pull hardest."""
     network, train = begun.network, begun.examples["train"]
-    targets = np.asarray(begun.task.targets(begun.data.train, begun.labels))
-    found = gathered(network, begun.task, begun.labels, train, targets, begun.store, say, asked)
+    found = gathered(network, begun.task, begun.labels, train, begun.store, say, asked)
     for line in found.says:
         say.say(line)
     ratios = ", ".join(f"{row.stage} {row.ratio:.1e}" for row in found.evidence[:-1])

@@ -8,6 +8,7 @@ import numpy as np
 
 from tunesmith.errors import CannotReplay, EngineFailed
 from tunesmith.networks.network import Network
+from tunesmith.networks.replay import Cut
 from tunesmith.store import Store
 from tunesmith.training.examples import Examples
 from tunesmith.training.recorded import Recorded
@@ -43,9 +44,11 @@ def recorded_of(
     *,
     engine: str = "auto",
     count: int | None = None,
+    cuts: Mapping[int, Cut] | None = None,
 ) -> Recorded:
     """The records of a network of which nothing trains; close them.
 
+    cuts: by stage, what is stored beside pooled features.
     count: how many examples there are in all, which decides whether an engine is worth its building; None:
     those of `examples`. Where nothing of the network can be stored, its features are computed and not kept.
     """
@@ -55,7 +58,7 @@ def recorded_of(
     count = sum(len(own) for own in examples.values()) if count is None else count
     work = sum(stage.macs for stage in network.stages) * count
     try:
-        recorded = Recorded(network, store, {}, train, engine=engine, work=work)
+        recorded = Recorded(network, store, cuts or {}, train, engine=engine, work=work)
         recorded.audit(train)
     except (CannotReplay, EngineFailed) as reason:
         if isinstance(reason, EngineFailed) and engine != "auto":

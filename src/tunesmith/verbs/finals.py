@@ -43,7 +43,7 @@ def with_best(
     from tunesmith.verbs.rank import rankable, ranking_of
 
     if task.answers == "parts" and asked["model"] is None:
-        return {**asked, "model": task.model}, None  # nothing in closed form could choose among several
+        return {**asked, "model": task.model}, None  # single parts say too little to choose by unasked
     rankable(task)
     began, limit = time.monotonic(), seconds(asked["time_limit"])
     look = at_hand if asked["model"] is None else partial(candidates, None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from tunesmith.choosing.evidence import evidence_of, other_scores
+from tunesmith.choosing.evidence import Evidence, EvidenceOfNumbers, evidence_of, other_scores
+from tunesmith.choosing.evidence_of_rows import EvidenceOfRows
 from tunesmith.choosing.nearness import EXAMPLES, Nearness, confidence, shift, source_posteriors
 from tunesmith.choosing.prior import RANDOM, pretraining_examples
 from tunesmith.choosing.which_network import Candidate
@@ -101,23 +102,18 @@ def seen(
     left: the seconds that may still be spent. Raises TooLong where they do not suffice; what was computed is
     kept. Raises what loading raises, and BadData for features that are not finite.
     """
-    seed_everything(seed)  # as fit does: random weights would be others
-    network = load_network(copy.deepcopy(model), want)
-    network.module.to(accelerator_for(device, "fp32").device)
+    network = loaded(model, want, device=device, seed=seed)
     examples = Examples(probe.dataset, network.preprocess, store, known=known)
     recorded = None
     try:
         recorded = recorded_of(network, store, {"train": examples}, say, engine=engine, count=probe.total)
-        _fill(recorded, examples, say, left, network.origin.partition("@")[0])
+        fill(recorded, examples, np.arange(len(examples)), say, left)
         features = recorded.pooled(examples)
         learned = _has_source_head(model, network)
         posteriors = source_posteriors(network, features) if learned else None
-        return Candidate(
-            model if isinstance(model, str) else network.origin,
-            network.origin,
-            sum(p.numel() for p in network.module.parameters()),
-            sum(stage.macs for stage in network.stages),
-            pretraining_examples(model if isinstance(model, str) else network.origin),
+        return candidate(
+            model,
+            network,
             evidence_of(features, probe.targets, groups=probe.groups),
             other_scores(features, posteriors, probe.targets),
             recorded.shelves[POOLED].about.get("seconds"),
@@ -129,13 +125,52 @@ def seen(
         examples.close()
 
 
-def _fill(
-    recorded: Recorded, examples: Examples, say: Reporter, left: Callable[[], float], name: str
+def loaded(model: str | Network, want: Want, *, device: str, seed: int) -> Network:
+    """A candidate on its device; of a Network a copy, which may be changed."""
+    seed_everything(seed)  # as fit does: random weights would be others
+    network = load_network(copy.deepcopy(model), want)
+    network.module.to(accelerator_for(device, "fp32").device)
+    return network
+
+
+def candidate(
+    model: str | Network,
+    network: Network,
+    evidence: Evidence | EvidenceOfNumbers | EvidenceOfRows,
+    scores: Mapping[str, float | None],
+    seconds: float | None = None,
+    nearness: Nearness | None = None,
+) -> Candidate:
+    """A network with what was seen of it. model: as it was named. seconds: for one example."""
+    name = model if isinstance(model, str) else network.origin
+    return Candidate(
+        name,
+        network.origin,
+        sum(p.numel() for p in network.module.parameters()),
+        sum(stage.macs for stage in network.stages),
+        pretraining_examples(name),
+        evidence,
+        scores,
+        seconds,
+        nearness,
+    )
+
+
+def fill(
+    recorded: Recorded,
+    examples: Examples,
+    rows: np.ndarray,
+    say: Reporter,
+    left: Callable[[], float],
 ) -> None:
-    """Compute what is missing; a few first, to foretell the rest, where time is limited."""
-    rows = np.flatnonzero(recorded.absent(examples))
+    """Compute what is missing of some rows; a few first, to foretell the rest, where time is limited.
+
+    Raises TooLong where the time does not suffice.
+    """
+    rows = rows[recorded.absent(examples)[rows]]
     if not len(rows):
         return
+    name = recorded.network.origin.partition("@")[0]
     limited = left() < float("inf")
     with say.work(f"features by {name}", len(rows)) as done:
         start = 0

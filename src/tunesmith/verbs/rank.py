@@ -115,10 +115,11 @@ def rankable(task: Task) -> None:
     """Raise BadOption for a task whose networks nothing in closed form can rank."""
     from tunesmith.errors import BadOption
 
-    if task.answers == "parts":
+    if task.answers == "parts" and not task.parts:
         raise BadOption(
-            f"networks for {task.name} are not ranked: an answer that has parts has no head in closed form "
-            f"to compare them by; fit each with --model and compare the runs (the usual one is {task.model})."
+            f"networks for {task.name} are not ranked: its answers have parts, and it does not say of which "
+            f"parts a probe could be asked (`Task.rows`); fit each network with --model and compare the runs "
+            f"(the usual one is {task.model})."
         )
 
 
@@ -141,22 +142,30 @@ def ranking_of(
 
     from tunesmith.choosing.ranking import Failed
     from tunesmith.choosing.which_network import Candidate, ranked
-    from tunesmith.data.rows import some
+    from tunesmith.data.rows import counted, some
     from tunesmith.errors import BadOption
     from tunesmith.verbs.probing import FEWEST, probe_of, seen
+    from tunesmith.verbs.probing_parts import FEWEST_WITH_PARTS, probe_of_parts, seen_in_parts
 
     labels = task.labels(data)
     want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
-    targets = np.asarray(task.targets(data.train, labels))
-    total = sum(len(own) for own in data.splits.values())
-    probe = probe_of(data.train, targets, asked.get("examples", EXAMPLES), known, total)
+    count, total = asked.get("examples", EXAMPLES), sum(len(own) for own in data.splits.values())
+    if task.answers == "parts":
+        probe = probe_of_parts(data, task, count, known, total)
+    else:
+        targets = np.asarray(task.targets(data.train, labels))
+        probe = probe_of(data.train, targets, count, known, total)
     seldom = np.flatnonzero(np.bincount(probe.targets) < FEWEST) if task.answers == "classes" else ()
     few = [labels.names[k] for k in seldom]
     if few:
         say.warn(f"fewer than {FEWEST} training examples of {some(few)}: the ranking says little of them")
+    if task.answers == "parts" and len(probe.dataset) < FEWEST_WITH_PARTS:
+        say.warn(f"only {counted(len(probe.dataset), task.unit)} to train on: the ranking says little")
     how = {name: asked[name] for name in ("engine", "device", "seed")}
 
     def look(model: str | Network) -> Candidate:
+        if task.answers == "parts":
+            return seen_in_parts(model, want, task, labels, probe, store, known, say, **how, left=left)
         return seen(model, want, probe, store, known, say, **how, left=left)
 
     with stoppable():

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.choosing.which_stages import StageEvidence, evidence, probed_rows, said, steepest_block
+from tunesmith.choosing.which_stages import (
+    StageEvidence,
+    evidence,
+    probed_rows,
+    said,
+    steepest_block,
+)
+from tunesmith.choosing.which_stages_of_parts import evidence_by_parts
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
 from tunesmith.tasks.task import Labels, Task
@@ -51,10 +58,9 @@ def look(asked: Mapping[str, Any], say: Reporter) -> Looked:
     seen.close()
     labels, _, network = wanted_network(asked, task, data, say)
     network.module.to(accelerator_for(asked["device"], "fp32").device)
-    train = Examples(data.train, network.preprocess, store, known=known)
-    targets = np.asarray(task.targets(data.train, labels))
+    train = Examples(data.train, network.preprocess, store, known=known, task=task)
     try:
-        return gathered(network, task, labels, train, targets, store, say, asked)
+        return gathered(network, task, labels, train, store, say, asked)
     finally:
         train.close()
 
@@ -64,12 +70,17 @@ def gathered(
     task: Task,
     labels: Labels,
     train: Examples,
-    targets: np.ndarray,
     store: Store,
     say: Reporter,
     asked: Mapping[str, Any],
 ) -> Looked:
     """The evidence on a training split; the network is left as it is."""
+    if task.parts:
+        with say.work(f"evidence per stage: a probe of {task.parts} at each, and a pilot", 0):
+            by_parts = evidence_by_parts(network, task, labels, train, seed=asked["seed"])
+        told = said(by_parts, None, solver=task.solver, parts=task.parts)
+        return Looked(network, by_parts, tuple(told), len(train))
+    targets = np.asarray(task.targets(train.whole, labels))
     recorded = recorded_of(network, store, {"train": train}, say, engine=asked["engine"])
     try:
         rows = probed_rows(len(train), asked["seed"])
