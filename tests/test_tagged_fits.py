@@ -99,6 +99,14 @@ def test_a_saved_run_answers_the_same_in_a_fresh_process(run: Run, tagged: Path)
     assert json.loads(said.stdout) == here
 
 
+def test_pretrained_features_are_compared_with_those_of_random_weights(run: Run) -> None:
+    scores = run.scores
+    assert scores["twin"] == {"learned_from": 60, "tested_on": 24}
+    assert "random twin" in scores["baselines"]
+    assert scores["baselines"]["random twin"] != scores["baselines"]["linear probe"]
+    assert "learning" not in scores
+
+
 def test_networks_for_tags_are_ranked_by_their_words(options: dict[str, Any]) -> None:
     known = {name: options[name] for name in ("data", "device", "engine")}
     models = [options["model"], f"{options['model']}@none"]

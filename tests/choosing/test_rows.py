@@ -54,9 +54,9 @@ def rows(seed: int, *, N: int = 20, each: int = 12, D: int = 6, shift: float = 1
 def picks(seed: int, *, N: int = 16, each: int = 9, D: int = 5, shift: float = 2.0) -> Gathered:
     """Tokens of passages, of which one begins the answer and one ends it."""
     random = np.random.default_rng(seed)
-    targets = np.zeros((N, each, 2))
-    targets[np.arange(N)[:, None], random.integers(0, each, (N, 2)), [0, 1]] = 1
-    targets = targets.reshape(-1, 2)
+    right = np.zeros((N, each, 2))
+    right[np.arange(N)[:, None], random.integers(0, each, (N, 2)), [0, 1]] = 1
+    targets = right.reshape(-1, 2)
     features = random.normal(size=(N * each, D)) + shift * targets @ random.normal(size=(2, D))
     of = np.repeat(np.arange(N), each)
     return Gathered(features.astype(np.float32), targets, of, of, np.tile(np.arange(each), N), None)

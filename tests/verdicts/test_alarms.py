@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 
 from tunesmith.tasks import TASKS
+from tunesmith.tasks.tagged_words import Tagged
+from tunesmith.tasks.tagged_words import Truth as Spans
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.verdicts.alarms import below, harmed_classes, no_gain, proven
-from tunesmith.verdicts.paired import Pair, measured
+from tunesmith.verdicts.paired import Pair, measured, mistakes, pair
 
+TAGS: Any = TASKS.load("token-classification")()
+TYPES = Labels(("O", "B-LOC", "I-LOC", "B-PER", "I-PER"))
 TASK: Task = TASKS.load("image-classification")()
 TOOL = Path(__file__).resolve().parents[2] / "bench" / "nulls.py"
 FEW, ALL = 25, 2000  # simulated pairs of each setting
@@ -92,6 +96,37 @@ def test_features_that_gain_nothing_are_named_and_those_that_gain_are_not(seed: 
     twin = guesses(truth, 0.5, seed)
     assert kinds(no_gain(two(guesses(truth, 0.5, seed + 1), twin, truth), "accuracy")) == ["no_gain"]
     assert kinds(no_gain(two(guesses(truth, 0.8, seed + 1), twin, truth), "accuracy")) == []
+
+
+def marked(share: float, seed: int, count: int = 300) -> tuple[list[Any], list[Any]]:
+    """Answers to sentences of eight words, each right with this chance, and the truth, always the same."""
+    truth = np.random.default_rng([0, count]).choice(3, (count, 8), p=(0.7, 0.2, 0.1))
+    random = np.random.default_rng(seed)
+    said = np.where(random.random(truth.shape) < share, truth, random.integers(0, 3, truth.shape))
+    words = np.stack([4 * np.arange(8), 4 * np.arange(8) + 3], 1)
+    tags = np.eye(5, dtype=np.float32)[[0, 1, 3]]  # O, and spans of one word of two types
+    return [Tagged(words, tags[own]) for own in said], [
+        Spans(words, np.array([0, 1, 3])[own]) for own in truth
+    ]
+
+
+def test_spans_that_are_found_no_better_than_by_the_twin_are_named(seed: int) -> None:
+    twin, truth = marked(0.5, seed)
+
+    def against(answers: list[Any]) -> Any:
+        return kinds(no_gain(pair(TAGS, TYPES, answers, twin, truth), "f1"))
+
+    assert against(marked(0.5, seed + 1)[0]) == ["no_gain"]
+    assert against(marked(0.9, seed + 1)[0]) == []
+    assert against(twin) == ["no_gain"]
+    few = [own[:8] for own in (twin, truth)]
+    assert kinds(no_gain(pair(TAGS, TYPES, few[0], few[0], few[1]), "f1")) == []  # too few to prove anything
+
+
+def test_a_sentence_of_which_nothing_is_marked_rightly_is_no_mistake() -> None:
+    words, nothing = np.array([[0, 3]]), np.eye(5, dtype=np.float32)[[0]]
+    outcomes = TAGS.outcomes([Tagged(words, nothing)] * 2, [Spans(words, np.array([tag])) for tag in (0, 1)])
+    assert mistakes(outcomes).tolist() == [0.0, 1.0]
 
 
 def test_a_small_test_split_cannot_show_that_pretraining_gains_nothing() -> None:

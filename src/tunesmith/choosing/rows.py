@@ -50,8 +50,8 @@ class Gathered:
 
     def at(self, rows: np.ndarray) -> Gathered:
         """Some of the rows."""
-        arrays = (self.features, self.targets, self.of, self.within, self.places)
-        return Gathered(*(array[rows] for array in arrays), self.background)
+        features, targets, of = self.features[rows], self.targets[rows], self.of[rows]
+        return Gathered(features, targets, of, self.within[rows], self.places[rows], self.background)
 
 
 def kin(dataset: Any) -> np.ndarray:

@@ -16,10 +16,10 @@ Nobody else guesses what a task's answers are made of. What others need to know,
 - A task that has to see all of a long text cuts it (`cut`) into windows that fit the network. They are what
   is trained on, stored and replayed; `joined` makes one prediction of those of an example's windows, and
   nobody after that knows of them. Of such a task `collate` is told where each token lies (`pieces`).
-- `outcomes` are arrays with a row per unit, where an example may hold several units. Two pairs of names
-  have a meaning: "truth" and "guess" are class indices, and two answers may then be compared by how often
-  they are right; "target" and "answer" are numbers, compared by how far off they are. Anything else is
-  compared by its score.
+- `outcomes` are arrays with a row per unit, where an example may hold several units. Some names have a
+  meaning: "truth" and "guess" are class indices, and two answers may then be compared by how often they are
+  right; "target" and "answer" are numbers, compared by how far off they are; "mistakes" alone say how wrong
+  a unit's answer is, from 0 to 1. Anything else is compared by its score.
 - `solver`, `valid_loss` and `deciding` are asked where a head is solved, an epoch is told and nobody
   named a metric.
 - The name of a metric says its direction: less is better of loss, rmse and mae (`less_is_better`), more

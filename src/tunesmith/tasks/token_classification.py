@@ -215,13 +215,19 @@ class TokenClassification(Uncut):
         return {"most frequent tag per word": found}
 
     def outcomes(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Outcomes:
-        """Per sentence: spans right, marked and there, of each type [n, types + 1]; surprise, words [n]."""
+        """Per sentence: spans right, marked and there, of each type [n, types + 1]; surprise, words [n].
+
+        mistakes: [n], 1 - F1 of the sentence alone; 0 where nothing is marked and nothing is there.
+        """
         types = (predictions[0].probabilities.shape[1] - 1) // 2
         counts = [counts_of(own, true, types) for own, true in zip(predictions, targets, strict=True)]
         right, marked, there = (np.stack(own) for own in zip(*counts, strict=True))
         surprises = [surprise(own, true) for own, true in zip(predictions, targets, strict=True)]
         lost, words = (np.asarray(own) for own in zip(*surprises, strict=True))
-        return {"right": right, "marked": marked, "there": there, "surprise": lost, "words": words}
+        both = marked.sum(1) + there.sum(1)
+        wrong = np.where(both > 0, 1 - 2 * right.sum(1) / np.maximum(both, 1), 0.0)
+        spans = {"right": right, "marked": marked, "there": there}
+        return {**spans, "surprise": lost, "words": words, "mistakes": wrong}
 
     def score(
         self,

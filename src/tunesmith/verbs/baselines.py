@@ -30,7 +30,16 @@ from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.sides import answers_alone
 from tunesmith.verbs.started import Started
-from tunesmith.verbs.twin import KNOWN, Twin, curve_of, drawn_rows, probed_rows, twin_of, unaudited
+from tunesmith.verbs.twin import (
+    KNOWN,
+    Twin,
+    curve_of,
+    drawn_rows,
+    probed_rows,
+    twin_of,
+    twin_of_parts,
+    unaudited,
+)
 from tunesmith.verdicts.keeping import PROBE
 
 if TYPE_CHECKING:
@@ -79,9 +88,17 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
         plain = processes.from_main(lambda: dict(task.simple(data.train, data.test, labels)))
         answers |= {name: {"test": own} for name, own in plain.items()}
     targets = target_array(task, data.train, labels)
-    if targets is None:
-        return Baselines(_probe_of_parts(started, answers, say), answers)
     said: list[str] = []
+    twin: Twin | str | None = None
+    if targets is None:
+        of_parts = _probe_of_parts(started, answers, say)
+        if of_parts is not None and started.asked["baselines"] != "none":
+            twin = processes.from_main(lambda: twin_of_parts(started, say))
+        if isinstance(twin, str):
+            said.append(f"no random twin: {twin}")
+            say.say(said[-1])
+            twin = None
+        return Baselines(of_parts, answers, twin=twin, said=tuple(said))
     if started.asked["baselines"] != "none":
         simple = processes.from_main(lambda: _simple(started, targets, say))
         if isinstance(simple[1], str):
@@ -91,7 +108,6 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
         alone = processes.from_main(lambda: _alone(started, say)) if data.pairs else {}
         answers |= {f"{side} text alone": {"test": own} for side, own in alone.items()}
     head = _probe(started, targets, answers, say)
-    twin: Twin | str | None = None
     if started.asked["baselines"] != "none":
         twin = processes.from_main(lambda: twin_of(started, targets, say))
     if isinstance(twin, str):

@@ -114,7 +114,8 @@ def alarms_of(
         two = pair(task, labels, twin.pretrained, twin.random, own, some)
         gap = measured(two, metric)
         found.append(below("below_twin", two, metric, TWIN, gap=gap))
-        found.append(no_gain(two, metric, gap=gap))
+        if {"truth", "target", "mistakes"} & two.ours.keys():
+            found.append(no_gain(two, metric, gap=gap))
     if scratch is not None:
         two = pair(task, labels, trained, scratch, targets, groups)
         found.append(below("below_scratch", two, metric, SCRATCH, gap=measured(two, metric)))
@@ -156,5 +157,5 @@ def cost(started: Started, baselines: Baselines) -> dict[str, Any]:
     if twin is not None:
         tested = int(np.size(twin.rows))
         found["twin"] = {"learned_from": twin.learned, "tested_on": tested}
-        added += twin.learned + tested
+        added += twin.learned + tested + twin.again
     return {**found, "passes": {"needed": round(passes(started)), "added": round(added)}}

@@ -11,15 +11,17 @@ import numpy as np
 import torch
 
 from tunesmith.choosing.learning_curve import MOST, Curve, learning_curve
-from tunesmith.errors import CannotReplay, EngineFailed, TunesmithError
+from tunesmith.errors import BadData, CannotReplay, EngineFailed, TunesmithError
 from tunesmith.networks.network import Network
 from tunesmith.networks.untrained import untrained
 from tunesmith.sources import SOURCES, resolve
 from tunesmith.tasks.task import less_is_better
 from tunesmith.training.baselines import by_features
 from tunesmith.training.examples import Examples
+from tunesmith.training.feeds import Feed
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.sampling import drawn, sampled
+from tunesmith.training.solving_parts import answers_with, solve_parts
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 
@@ -41,14 +43,16 @@ class Twin:
     """Answers of pretrained and of random features, learned from the same few examples.
 
     rows: of the test split, which both answered. learned: how many training examples. curve: of the random
-    features; None where the metric is a loss.
+    features; None where the metric is a loss, and of answers that have parts. again: passes of the pretrained
+    network for it alone.
     """
 
     rows: NDArray[np.int64]
     learned: int
     pretrained: list[Any]
     random: list[Any]
-    curve: Curve | None
+    curve: Curve | None = None
+    again: int = 0
 
 
 def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | str:
@@ -58,7 +62,7 @@ def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | st
     try:
         network = random_network(started)
     except Exception as error:  # noqa: BLE001  # whatever a person's own module does when it is copied
-        return f"the network cannot be copied with random weights ({type(error).__name__}: {error})."
+        return _uncopied(error)
     with closing(unaudited(network, started, train, engine="eager")) as recorded:
         missing = recorded.missing(train, rows) + recorded.missing(test, asked)
         with say.work(f"baseline: random twin on {len(rows):,} examples", missing):
@@ -70,6 +74,45 @@ def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | st
         some = rows[sampled(targets[rows], MOST, seed=started.asked["seed"])]
         curve = curve_of(started, recorded, targets, some, asked)
     return Twin(asked, len(rows), pretrained, random, curve)
+
+
+def twin_of_parts(started: Started, say: Reporter) -> Twin | str | None:
+    """The same of heads on tokens (`solve_parts`); None of a task whose head is not solved so."""
+    task, data, labels, seed = started.task, started.data, started.labels, started.asked["seed"]
+    depth = max(started.replaying.cuts, default=None) if started.replaying else None
+    if started.asked["baselines"] == "all":
+        rows, asked = probed_rows(started), np.arange(len(data.test))
+    else:
+        allowed = max(LEAST, round(SHARE * passes(started) - passes_to_keep(started)))
+        allowed = allowed // 2 if depth is None else allowed  # the pretrained network runs live too
+        asked = drawn(len(data.test), max(round(TESTED * allowed), 1), seed=seed)
+        rows = drawn(len(data.train), min(CAPPED, allowed - len(asked)), seed=seed)
+    try:
+        network = random_network(started)
+    except Exception as error:  # noqa: BLE001  # whatever a person's own module does when it is copied
+        return _uncopied(error)
+    form, answers = started.network.preprocess, []
+    known, test = (
+        Examples(split.select(some), form, started.store, task=task)
+        for split, some in ((data.train, rows), (data.test, asked))
+    )
+    batch = 2 * started.plan.settings.batch
+    with (
+        closing(known),
+        closing(test),
+        say.work(f"baseline: random twin on {len(rows):,} examples", len(known) + len(test)),
+    ):
+        for own, recorded, at in ((started.network, started.recorded, depth), (network, None, None)):
+            try:
+                head = solve_parts(own, task, Feed(known, recorded, at), labels, seed=seed)
+            except BadData as reason:
+                return str(reason)
+            if head is None:
+                return None
+            answers.append(answers_with(head, own, task, Feed(test, recorded, at), labels, batch=batch))
+    again = len(rows) + len(asked) if depth is None else 0
+    pretrained, random = answers
+    return Twin(asked, len(rows), pretrained, random, again=again)
 
 
 def twin_rows(started: Started, targets: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,6 +178,10 @@ def random_network(started: Started) -> Network:
         network = untrained(started.network, seed=seed)
     network.module.to(device)
     return network
+
+
+def _uncopied(error: Exception) -> str:
+    return f"the network cannot be copied with random weights ({type(error).__name__}: {error})."
 
 
 def probed_rows(started: Started) -> NDArray[np.int64]:

@@ -127,7 +127,12 @@ def right(outcomes: Outcomes) -> Bools:
 
 
 def mistakes(outcomes: Outcomes) -> NDArray[np.float64]:
-    """How wrong each unit's answer is, [n]: 0 or 1 of classes, of numbers the squared error in spreads."""
+    """How wrong each unit's answer is, [n]: 0 or 1 of classes, of numbers the squared error in spreads.
+
+    Of a task of parts what it says itself, from 0 to 1.
+    """
+    if "mistakes" in outcomes:
+        return np.asarray(outcomes["mistakes"], np.float64)
     if "answer" in outcomes:
         found: NDArray[np.float64] = ((outcomes["answer"] - outcomes["target"]) ** 2).mean(1)
         return found
