@@ -68,7 +68,7 @@ class Asked(Batch):
     def part(self, cut: slice) -> Batch:
         """Some of the examples."""
         own = super().part(cut)
-        return Asked(own.inputs, own.targets, own.weights, own.size, own.pieces, self.windows[cut])
+        return Asked(own.inputs, own.targets, own.weights, own.size, own.pieces, windows=self.windows[cut])
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class QuestionAnswering:
             torch.tensor([float(e["weight"]) for e in examples]) if weighted else None,
             len(examples),
             torch.from_numpy(_padded(pieces)) if placed else None,
-            tuple(_window(example) for example in examples) if placed else (),
+            windows=tuple(_window(example) for example in examples) if placed else (),
         )
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
