@@ -76,7 +76,7 @@ def rankers(cells: Mapping[str, Any], known: Table) -> dict[str, dict[str, dict[
 
 def joint(candidates: list[Candidate], data: str, ranks: Mapping[str, float]) -> dict[str, float]:
     """The default ranker's value of each network."""
-    examples = len(candidates[0].evidence.targets)
+    examples = len(candidates[0].evidence.strata)
     ranking = ranked(candidates, data=data, examples=examples, ranks=ranks)
     return {row.model: row.score for row in ranking.rows}
 

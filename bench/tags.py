@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from running import DATA, timed
+from running import DATA, PLACE, timed
 from tunesmith.evaluation import difference
 from tunesmith.reports.predictions import read_predictions
 from tunesmith.tasks.tagged_words import Tagged
@@ -117,12 +117,18 @@ def cut(source: Path, folder: Path) -> Path:
 HALVES = {"ours": ours, "theirs": theirs}
 
 
-def in_a_process(who: str, source: Path, folder: Path, epochs: int) -> tuple[list[Any], float]:
-    """The answers of one of them, and the processor's seconds of its process."""
-    row = timed([sys.executable, __file__, "--half", who, str(source), str(folder), str(epochs)])
-    if "failed" in row:
-        raise RuntimeError(row["failed"])
-    return pickle.loads((folder / who).read_bytes()), row["cpu_seconds"]  # our own
+def in_a_process(who: str, name: str, source: Path, folder: Path, epochs: int) -> tuple[list[Any], float]:
+    """The answers of one of them, and the processor's seconds of its process; kept for the next try."""
+    kept = PLACE / ".data" / f"tags-{name.replace('/', '-')}-{who}-{epochs}.pickle"
+    if not kept.is_file():
+        row = timed([sys.executable, __file__, "--half", who, str(source), str(folder), str(epochs)])
+        if "failed" in row:
+            raise RuntimeError(row["failed"])
+        told = pickle.loads((folder / who).read_bytes()), row["cpu_seconds"]
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(pickle.dumps(told))
+    found: tuple[list[Any], float] = pickle.loads(kept.read_bytes())
+    return found
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def measure(name: str) -> dict[str, Any]:
         data = TASK.read(str(source))
         labels = TASK.labels(data)
         targets = TASK.targets(data.test, labels)
-        (mine, seconds), (other, longer) = (in_a_process(who, source, folder, epochs) for who in HALVES)
+        (mine, seconds), (other, longer) = (in_a_process(who, name, source, folder, epochs) for who in HALVES)
     first, second = (TASK.score(TASK.outcomes(own, targets), labels) for own in (mine, other))
     gap = difference(TASK, mine, other, targets, labels, "f1")
     sizes = {split: len(own) for split, own in data.splits.items()}

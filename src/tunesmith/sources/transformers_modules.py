@@ -10,7 +10,6 @@ from torch import nn
 
 from tunesmith.errors import BadWeights
 from tunesmith.files import file_digest
-from tunesmith.networks.heads import started
 from tunesmith.networks.network import Want, digest
 from tunesmith.networks.pooled import Pooled
 from tunesmith.networks.weights import load_weights, read_weights, shortened
@@ -165,10 +164,15 @@ def _labelled(config: Any, want: Want) -> Any:
 
 
 def _start(module: nn.Module, head: list[str]) -> None:
-    """Let the last layer's first answers be nearly equal, as for every other new head."""
+    """Begin the last layer anew, as wide as the network's own class begins it.
+
+    Half as wide, as other new heads are, a network that trains whole from the first step is several epochs
+    late: what reaches the stages below is as small as the head's weights.
+    """
     linear = [m for path in head for m in module.get_submodule(path).modules() if isinstance(m, nn.Linear)]
     if linear and linear[-1].bias is not None:
-        started(linear[-1])
+        nn.init.normal_(linear[-1].weight, std=getattr(module.config, "initializer_range", None) or 0.02)
+        nn.init.zeros_(linear[-1].bias)
 
 
 def _no_pooler(config: Any) -> dict[str, bool]:
