@@ -41,6 +41,7 @@ NETWORKS = {
     "resnet8": (str(WEIGHTS / "keras_resnet8_cifar10.keras"), WEIGHTS / "keras_resnet8_cifar10.keras", 32),
 }
 SEEDS = (0, 1, 2)
+SMALL_STD = 0.0063  # of our new heads on 1,280 features (networks.heads.started)
 STRATEGIES = ("linear_probe", "top", "gradual")
 FILE = RESULTS / "keras_fits.json"
 WORK = PLACE / ".data" / "keras"
@@ -54,6 +55,7 @@ def main() -> None:
         keep(rows, f"{network} linear_probe", partial(fitted, network, "linear_probe"))
         for seed in SEEDS:
             keep(rows, f"{network} model.fit {seed}", partial(by_keras, network, seed))
+            keep(rows, f"{network} model.fit small {seed}", partial(by_keras, network, seed, SMALL_STD))
             keep(rows, f"{network} linear_probe {seed}", partial(head_of, network, seed))
         for strategy in STRATEGIES[1:]:
             keep(rows, f"{network} {strategy}", partial(fitted, network, strategy))
@@ -140,10 +142,18 @@ def opened(run: Run, out: Path) -> dict[str, Any]:
     return tensorflow("answer", out / "model.keras", out / "pixels.npz")
 
 
-def by_keras(network: str, seed: int) -> dict[str, Any]:
+def by_keras(network: str, seed: int, std: float | None = None) -> dict[str, Any]:
     """model.fit on TensorFlow on the pixels of the linear probe, the same epochs, batch and rate."""
     file = WORK / f"{network}-linear_probe" / "pixels.npz"
-    return tensorflow("fit", NETWORKS[network][1], file, str(EPOCHS), str(LR), str(seed))
+    return tensorflow(
+        "fit",
+        NETWORKS[network][1],
+        file,
+        str(EPOCHS),
+        str(LR),
+        str(seed),
+        *([] if std is None else [str(std)]),
+    )
 
 
 def tensorflow(*words: object) -> dict[str, Any]:

@@ -38,15 +38,18 @@ def keras(found: Mapping[str, Any]) -> list[str]:
         "tunesmith keeps the epoch that is best on validation; `model.fit` its last, and what its best would "
         "have had stands beside. Seconds are the processor's, of whole processes: tunesmith's read and check "
         "the photos and begin with an empty store, `model.fit`'s get pixels of the right size.\n",
-        "| network | tunesmith | model.fit, last epoch | its best epoch | seconds | model.fit's |",
-        "|---|---|---|---|---|---|",
+        "| network | tunesmith | model.fit, last epoch | its best epoch | begun as small as ours | seconds | "
+        "model.fit's |",
+        "|---|---|---|---|---|---|---|",
     ]
     for network in networks:
         heads = [runs.get(f"{network} linear_probe {seed}", {}) for seed in SEEDS]
         fits = [runs.get(f"{network} model.fit {seed}", {}) for seed in SEEDS]
-        if not all("accuracy" in row for row in (*heads, *fits)):
+        small = [runs.get(f"{network} model.fit small {seed}", {}) for seed in SEEDS]
+        if not all("accuracy" in row for row in (*heads, *fits, *small)):
             continue
-        cells = [_all(heads, "accuracy"), _all(fits, "accuracy"), _all(fits, "accuracy_of_best_epoch")]
+        cells = [_all(rows, "accuracy") for rows in (heads, fits, small)]
+        cells.insert(2, _all(fits, "accuracy_of_best_epoch"))
         cells += [f"{mean(row['cpu_seconds'] for row in rows):.1f}" for rows in (heads, fits)]
         lines.append(f"| {network} | {' | '.join(cells)} |")
     return [*lines, f"\n`{found['command']}`\n"]

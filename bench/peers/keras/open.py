@@ -1,9 +1,10 @@
 """Keras on TensorFlow: open a .keras file and answer, or fit the same network by model.fit.
 
-python open.py answer MODEL.keras PIXELS.npz          probabilities of `test` beside those in the file
-python open.py fit WEIGHTS PIXELS.npz EPOCHS LR SEED  base frozen, average pooling, Dense, Adam, model.fit
+python open.py answer MODEL.keras PIXELS.npz  probabilities of `test` beside those in the file
+python open.py fit WEIGHTS PIXELS.npz EPOCHS LR SEED [STD]  base frozen, pooling, Dense, Adam, model.fit
 
 PIXELS.npz: uint8 pictures [N, size, size, 3] and class numbers of train, valid and test, and `expected`.
+STD: of the Dense layer's first weights, drawn from a normal distribution; without it they are Keras' own.
 """
 
 import os
@@ -31,7 +32,7 @@ def answer(path, pixels):
     }
 
 
-def fit(weights, pixels, epochs, lr):
+def fit(weights, pixels, epochs, lr, std):
     """The classic recipe: preprocess outside, base frozen and called with training=False, a Dense head."""
     size = pixels["train"].shape[1]
     if weights.endswith(".keras"):
@@ -47,7 +48,9 @@ def fit(weights, pixels, epochs, lr):
     base.trainable = False
     given = keras.Input((size, size, 3))
     classes = int(pixels["train_labels"].max()) + 1
-    model = keras.Model(given, keras.layers.Dense(classes, "softmax")(base(given, training=False)))
+    first = "glorot_uniform" if std is None else keras.initializers.RandomNormal(stddev=std)
+    head = keras.layers.Dense(classes, "softmax", kernel_initializer=first)
+    model = keras.Model(given, head(base(given, training=False)))
     model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", metrics=["accuracy"])
     valid = ready(pixels["valid"]), pixels["valid_labels"]
     best = Best()
@@ -81,7 +84,8 @@ if __name__ == "__main__":
     arrays = np.load(file)
     if kind == "fit":
         keras.utils.set_random_seed(int(rest[2]))
-        found = fit(path, arrays, int(rest[0]), float(rest[1]))
+        std = float(rest[3]) if rest[3:] else None
+        found = fit(path, arrays, int(rest[0]), float(rest[1]), std)
     else:
         found = answer(path, arrays)
     print(json.dumps({**found, "keras": keras.__version__, "backend": keras.config.backend()}))
