@@ -18,8 +18,30 @@ from tunesmith.training.heads import are_numbers
 WEIGHTS: Final[Mapping[str, float]] = {"ridge_loo": 0.5, "ridge_mse": 0.2, "knn": 0.15, "logme": 0.15}
 
 
+class ByExample:
+    """What evidence of whole examples has in common, whatever their targets are."""
+
+    targets: np.ndarray
+    weights: ClassVar[Mapping[str, float]] = WEIGHTS
+    least_prior: ClassVar[float] = 0.0
+
+    @property
+    def strata(self) -> np.ndarray:
+        """Of what each bootstrap sample takes its share."""
+        return self.targets
+
+    def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """The evidence by name, [R] each, with example n counted counts[r, n] times."""
+        raise NotImplementedError
+
+    def scores(self) -> dict[str, float]:
+        """What decides, as the scores of these names give it; R² is against the mean of all others."""
+        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.targets)))).items()}
+        return {**found, "ridge_mse": -found["ridge_mse"]}
+
+
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(ByExample):
     """Leave-one-out answers of two probes, and what the Bayesian one says of all examples together.
 
     targets: classes, int [N], none of 0 to K - 1 absent. right, near: bool [N], whether a ridge probe's guess
@@ -34,14 +56,7 @@ class Evidence:
     nulls: np.ndarray
     log_evidence: float
 
-    weights: ClassVar[Mapping[str, float]] = WEIGHTS
-    least_prior: ClassVar[float] = 0.0
     probed: ClassVar[str] = "balanced accuracy"
-
-    @property
-    def strata(self) -> np.ndarray:
-        """Of what each bootstrap sample takes its share."""
-        return self.targets
 
     def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """The evidence by name, [R] each, the larger the better, with example n counted counts[r, n] times.
@@ -57,14 +72,9 @@ class Evidence:
             "logme": np.full(len(counts), self.log_evidence),
         }
 
-    def scores(self) -> dict[str, float]:
-        """What decides, as the scores of these names give it."""
-        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.targets)))).items()}
-        return {**found, "ridge_mse": -found["ridge_mse"]}
-
 
 @dataclass(frozen=True)
-class EvidenceOfNumbers:
+class EvidenceOfNumbers(ByExample):
     """The same of numbers, where explained shares (R²) stand for balanced accuracies.
 
     targets: float [N, K]. errors, near, nulls: [N], squared errors over all columns, of the ridge probe, of
@@ -77,14 +87,7 @@ class EvidenceOfNumbers:
     nulls: np.ndarray
     log_evidence: float
 
-    weights: ClassVar[Mapping[str, float]] = WEIGHTS
-    least_prior: ClassVar[float] = 0.0
     probed: ClassVar[str] = "R²"
-
-    @property
-    def strata(self) -> np.ndarray:
-        """Of what each bootstrap sample takes its share."""
-        return self.targets
 
     def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """The evidence by name, [R] each, as `Evidence.over` gives it."""
@@ -96,11 +99,6 @@ class EvidenceOfNumbers:
             "knn": 1 - near,
             "logme": np.full(len(counts), self.log_evidence),
         }
-
-    def scores(self) -> dict[str, float]:
-        """What decides; R² here is against the mean of the other examples."""
-        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.targets)))).items()}
-        return {**found, "ridge_mse": -found["ridge_mse"]}
 
 
 def evidence_of(
