@@ -282,7 +282,8 @@ def tags(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Named entities, all-MiniLM-L6-v2, every stage, beside the transformers Trainer\n",
         "The same sentences, epochs, rates and batches; F1 over spans, the interval paired over sentences; "
-        "seconds of the processor, one core, from start to exit with the test split answered.\n",
+        "seconds of the processor, one core, from start to exit with the test split answered. One seed each: "
+        "what another seed would change is not in the interval.\n",
         "| data | train / valid / test | epochs | F1 | Trainer's | difference, paired | seconds | its |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -327,7 +327,8 @@ def main() -> None:
     if len(sys.argv) == 4 and sys.argv[1] == "--step":
         step, place = sys.argv[2], Path(sys.argv[3])
         with tempfile.TemporaryDirectory() as folder:
-            place.write_text(json.dumps(STEPS[step](Path(folder)), ensure_ascii=False), encoding="utf-8")
+            told = {**STEPS[step](Path(folder)), "cpu_seconds": time.process_time()}
+            place.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
         return
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for step in sys.argv[1:] or STEPS:
