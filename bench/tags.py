@@ -1,8 +1,8 @@
 """Named entities beside the transformers Trainer: the same network, sentences, epochs and rates.
 
-`python bench/tags.py [ai politics science btc-ner ...]` goes on where it stopped: a result that lies in
-bench/results is not measured again. Both train MiniLM in every stage; the interval is paired over sentences.
-Each runs in a process of its own: seconds are the processor's, from start to exit.
+`python bench/tags.py [crossner/ai crossner/politics:1 btc-ner ...]` (:1 is a seed) goes on where it stopped:
+a result that lies in bench/results is not measured again. Both train MiniLM in every stage; the interval is
+paired over sentences. Each runs in a process of its own: seconds are the processor's, from start to exit.
 TUNESMITH_MOST=150 takes so many sentences of each file, for a machine that is slow.
 """
 
@@ -13,6 +13,7 @@ import os
 import pickle
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tunesmith.tasks.token_classification import TokenClassification
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TASK: Any = TokenClassification()
-LR, BATCH, SEED = 2e-4, 16, 0
+LR, BATCH = 2e-4, 16
 # A file or folder, and epochs: of 100, 200, 200 and some 800 sentences about as many steps.
 SETS = {
     "crossner/ai": ("crossner/ai", 20),
@@ -36,14 +37,14 @@ SETS = {
 }
 
 
-def ours(data: Path, folder: Path, epochs: int) -> list[Any]:
+def ours(data: Path, folder: Path, epochs: int, seed: int) -> list[Any]:
     """tunesmith's answers to the test split."""
     import tunesmith as ts
     from tunesmith.verbs.reporting import Silent
 
     run = ts.fit(
         str(data), task=TASK.name, model=TASK.model, strategy="full", epochs=epochs, lr=LR, head_lr=LR,
-        decay=1.0, batch=BATCH, keep="trained", baselines="none", schedule="linear", warmup=0.0, seed=SEED,
+        decay=1.0, batch=BATCH, keep="trained", baselines="none", schedule="linear", warmup=0.0, seed=seed,
         device="cpu", replay=False, out=folder / "run", reporter=Silent(),
     )  # fmt: skip
     assert run is not None
@@ -51,7 +52,7 @@ def ours(data: Path, folder: Path, epochs: int) -> list[Any]:
     return read_predictions(run.folder, "test", task, labels).answers
 
 
-def theirs(source: Path, folder: Path, epochs: int) -> list[Any]:
+def theirs(source: Path, folder: Path, epochs: int, seed: int) -> list[Any]:
     """The Trainer's answers, by the recipe of transformers' own examples: first pieces, -100 elsewhere."""
     import transformers
 
@@ -63,7 +64,7 @@ def theirs(source: Path, folder: Path, epochs: int) -> list[Any]:
     where = folder_of(resolve(TASK.model))
     tokenizer = transformers.AutoTokenizer.from_pretrained(where)
     place = {name: i for i, name in enumerate(labels.names)}
-    transformers.set_seed(SEED)
+    transformers.set_seed(seed)
     model = transformers.AutoModelForTokenClassification.from_pretrained(where, num_labels=len(place))
 
     def encoded(split: str) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ def theirs(source: Path, folder: Path, epochs: int) -> list[Any]:
     arguments = transformers.TrainingArguments(
         str(folder / "trainer"), num_train_epochs=epochs, learning_rate=LR, per_device_train_batch_size=BATCH,
         per_device_eval_batch_size=2 * BATCH, weight_decay=0.01, eval_strategy="epoch", save_strategy="epoch",
-        load_best_model_at_end=True, seed=SEED, report_to=[], disable_tqdm=True, use_cpu=True,
+        load_best_model_at_end=True, seed=seed, report_to=[], disable_tqdm=True, use_cpu=True,
     )  # fmt: skip
     collator = transformers.DataCollatorForTokenClassification(tokenizer)
     trainer = transformers.Trainer(
@@ -117,11 +118,13 @@ def cut(source: Path, folder: Path) -> Path:
 HALVES = {"ours": ours, "theirs": theirs}
 
 
-def in_a_process(who: str, name: str, source: Path, folder: Path, epochs: int) -> tuple[list[Any], float]:
+def in_a_process(who: str, name: str, source: Path, folder: Path) -> tuple[list[Any], float]:
     """The answers of one of them, and the processor's seconds of its process; kept for the next try."""
-    kept = PLACE / ".data" / f"tags-{name.replace('/', '-')}-{who}-{epochs}.pickle"
+    place, _, seed = name.partition(":")
+    kept = PLACE / ".data" / f"tags-{name.replace('/', '-')}-{who}.pickle"
     if not kept.is_file():
-        row = timed([sys.executable, __file__, "--half", who, str(source), str(folder), str(epochs)])
+        asked = [who, str(source), str(folder), str(SETS[place][1]), seed or "0"]
+        row = timed([sys.executable, __file__, "--half", *asked])
         if "failed" in row:
             raise RuntimeError(row["failed"])
         told = pickle.loads((folder / who).read_bytes()), row["cpu_seconds"]
@@ -131,16 +134,19 @@ def in_a_process(who: str, name: str, source: Path, folder: Path, epochs: int) -
     return found
 
 
-def measure(name: str) -> dict[str, Any]:
-    """One data set: both F1, the paired interval of their difference, seconds."""
+def measure(name: str, halves: Sequence[str]) -> dict[str, Any] | None:
+    """One data set: both F1, the paired interval of their difference, seconds; None for one half alone."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        place, epochs = SETS[name]
+        place, epochs = SETS[name.partition(":")[0]]
         source = cut(DATA / place, folder / "data")
+        done = [in_a_process(who, name, source, folder) for who in halves]
+        if len(done) < len(HALVES):
+            return None
+        (mine, seconds), (other, longer) = done
         data = TASK.read(str(source))
         labels = TASK.labels(data)
         targets = TASK.targets(data.test, labels)
-        (mine, seconds), (other, longer) = (in_a_process(who, name, source, folder, epochs) for who in HALVES)
     first, second = (TASK.score(TASK.outcomes(own, targets), labels) for own in (mine, other))
     gap = difference(TASK, mine, other, targets, labels, "f1")
     sizes = {split: len(own) for split, own in data.splits.items()}
@@ -151,17 +157,19 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure what is not there yet."""
+    """Measure what is not there yet; with `ours` or `theirs` before the names one half alone, to be kept."""
     if sys.argv[1:2] == ["--half"]:
-        who, source, folder, epochs = sys.argv[2:]
-        answers = HALVES[who](Path(source), Path(folder), int(epochs))
+        who, source, folder, epochs, seed = sys.argv[2:]
+        answers = HALVES[who](Path(source), Path(folder), int(epochs), int(seed))
         (Path(folder) / who).write_bytes(pickle.dumps(answers))
         return
-    for name in sys.argv[1:] or SETS:
-        path = RESULTS / f"tags_{name.replace('/', '_')}.json"
-        if not path.is_file():
-            path.write_text(json.dumps(measure(name), indent=1) + "\n")
-            print(name, path.read_text())
+    halves = [who for who in HALVES if who in sys.argv[1:]] or list(HALVES)
+    for name in [own for own in sys.argv[1:] if own not in HALVES] or SETS:
+        path = RESULTS / f"tags_{name.replace('/', '_').replace(':', '_seed_')}.json"
+        if path.is_file() or (told := measure(name, halves)) is None:
+            continue
+        path.write_text(json.dumps(told, indent=1) + "\n")
+        print(name, path.read_text())
 
 
 if __name__ == "__main__":
