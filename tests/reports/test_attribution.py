@@ -78,6 +78,8 @@ def network(folder: Path) -> ts.Network:
     """
     random = np.random.default_rng(2)
     made = loaded(folder)
+    with torch.no_grad():  # from half as wide a head: wider, it is so sure that sixteen steps lose the way
+        made.module.get_parameter(made.head.weights[-2]).mul_(0.5)
     optimizer = torch.optim.Adam(made.module.parameters(), 3e-3)
     made.module.train()
     for step in range(120):
@@ -148,7 +150,7 @@ def test_weights_add_up_to_what_the_words_change(network: ts.Network) -> None:
             assert summed is not None
             worst[steps] = max(worst[steps], abs(float(summed.sum()) - change) / abs(change))
     assert worst[128] < 0.02
-    assert worst[16] < 0.4  # this network is as sure as can be; the pretrained ones have smoother ways
+    assert worst[16] < 0.2  # this network is as sure as can be; the pretrained ones have smoother ways
     assert worst[1] > 2 * worst[16]  # the control
 
 
