@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import tunesmith as ts
+from keras_page import SEEDS
 from running import DATA, PEERS, PLACE, RESULTS, interpreter, load, machine, photos, timed
 from tunesmith.data.read import read_items
 from tunesmith.networks.network import Want
@@ -40,7 +41,6 @@ NETWORKS = {
     ),
     "resnet8": (str(WEIGHTS / "keras_resnet8_cifar10.keras"), WEIGHTS / "keras_resnet8_cifar10.keras", 32),
 }
-SEEDS = (0, 1, 2)
 SMALL_STD = 0.0063  # of our new heads on 1,280 features (networks.heads.started)
 STRATEGIES = ("linear_probe", "top", "gradual")
 FILE = RESULTS / "keras_fits.json"

@@ -19,15 +19,22 @@ WEIGHTS: Final[Mapping[str, float]] = {"ridge_loo": 0.5, "ridge_mse": 0.2, "knn"
 
 
 class ByExample:
-    """What evidence of whole examples has in common, whatever their targets are."""
+    """What all evidence has in common, whatever its targets are.
+
+    weights: how much each part of it counts, by name.
+    """
 
     targets: np.ndarray
     weights: ClassVar[Mapping[str, float]] = WEIGHTS
-    least_prior: ClassVar[float] = 0.0
+
+    @property
+    def least_prior(self) -> float:
+        """The share of the prior in a ranking, at least."""
+        return 0.0
 
     @property
     def strata(self) -> np.ndarray:
-        """Of what each bootstrap sample takes its share."""
+        """Of what each bootstrap sample takes its share, [N] or [N, K]."""
         return self.targets
 
     def over(self, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -36,7 +43,7 @@ class ByExample:
 
     def scores(self) -> dict[str, float]:
         """What decides, as the scores of these names give it; R² is against the mean of all others."""
-        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.targets)))).items()}
+        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.strata)))).items()}
         return {**found, "ridge_mse": -found["ridge_mse"]}
 
 

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from tunesmith.choosing.evidence import ByExample
 from tunesmith.choosing.rows import Gathered
 from tunesmith.choosing.scores.h_score import h_score, h_score_shrunk
 from tunesmith.choosing.scores.logme import logme
@@ -26,7 +27,7 @@ DOUBTFUL: Final = 0.5  # the prior's least share where hits count: single tokens
 
 
 @dataclass(frozen=True)
-class EvidenceOfRows:
+class EvidenceOfRows(ByExample):
     """Out-of-fold answers of a ridge probe to the parts of N examples, and two scores of all together.
 
     right, marked, there: [N, K], how many parts of each example the probe takes for each class rightly, takes
@@ -77,11 +78,6 @@ class EvidenceOfRows:
             "logme": np.full(len(counts), self.log_evidence),
             "h_score_shrunk": np.full(len(counts), self.separation),
         }
-
-    def scores(self) -> dict[str, float]:
-        """What decides, by name."""
-        found = {name: float(value[0]) for name, value in self.over(np.ones((1, len(self.seen)))).items()}
-        return {**found, "ridge_mse": -found["ridge_mse"]}
 
 
 def evidence_of_rows(

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 # Shares of the work: one block of BERT-base or ViT-S holds 8 %; MobileNetV2's last convolution, 6 %, is none.
 BLOCK, QUARTER = 0.08, 0.25
-FEWEST: Final = (
-    3  # epochs of a rung that is worth its time: one of a whole network unlearns more than it learns
-)
+# Epochs of a rung that is worth its time: one of a whole network unlearns more than it learns.
+FEWEST: Final = 3
 
 
 def depths(network: Network) -> list[int]:

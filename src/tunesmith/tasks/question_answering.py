@@ -68,7 +68,8 @@ class Asked(Batch):
     def part(self, cut: slice) -> Batch:
         """Some of the examples."""
         own = super().part(cut)
-        return Asked(own.inputs, own.targets, own.weights, own.size, own.pieces, windows=self.windows[cut])
+        assert isinstance(own, Asked)  # the batch's own class, whole but for what this one adds
+        return replace(own, windows=self.windows[cut])
 
 
 @dataclass(frozen=True)

@@ -159,13 +159,14 @@ class Batch:
 
     def part(self, cut: slice) -> Batch:
         """Some of the examples."""
-        return Batch(
-            _each(self.inputs, lambda tensor: tensor[cut]),
-            None if self.targets is None else self.targets[cut],
-            None if self.weights is None else self.weights[cut],
-            len(range(*cut.indices(self.size))),
-            None if self.pieces is None else self.pieces[cut],
-            None if self.counts is None else self.counts[cut],
+        return replace(
+            self,
+            inputs=_each(self.inputs, lambda tensor: tensor[cut]),
+            targets=None if self.targets is None else self.targets[cut],
+            weights=None if self.weights is None else self.weights[cut],
+            size=len(range(*cut.indices(self.size))),
+            pieces=None if self.pieces is None else self.pieces[cut],
+            counts=None if self.counts is None else self.counts[cut],
         )
 
     def share(self, part: Batch) -> float:

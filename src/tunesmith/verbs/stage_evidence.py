@@ -8,13 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.choosing.which_stages import (
-    StageEvidence,
-    evidence,
-    probed_rows,
-    said,
-    steepest_block,
-)
+from tunesmith.choosing.which_stages import StageEvidence, evidence, probed_rows, said, steepest_block
 from tunesmith.choosing.which_stages_of_parts import evidence_by_parts
 from tunesmith.networks.network import Network
 from tunesmith.store import Store
