@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.data.columns import choose
 from tunesmith.data.rows import Asked
-from tunesmith.data.tables import open_table
+from tunesmith.data.tables import Unread, open_table
 from tunesmith.errors import BadData
 
 Write = Callable[[str, str], Path]
@@ -27,9 +27,15 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(write: Write) -> None:
 
 
 def test_a_ragged_row_is_named_with_both_counts(write: Write) -> None:
-    path = write("a.csv", "text,label\na,x\nb,y,z\n")
-    with pytest.raises(BadData, match=r"a\.csv:3 has 3 fields where 2 are expected"):
-        list(open_table(path).rows())
+    first, (where, row) = open_table(write("a.csv", "text,label\na,x\nb,y,z\n")).rows()
+    assert (first, where, row) == (("a.csv:2", ("a", "x")), "a.csv:3", (None, None))
+    assert isinstance(row, Unread)
+    assert row.fault.startswith("a.csv:3 has 3 fields where 2 are expected")
+
+
+def test_where_every_row_is_broken_the_first_is_named(write: Write) -> None:
+    with pytest.raises(BadData, match=r"a\.csv:2 has 1 fields where 2 are expected"):
+        open_table(write("a.csv", "text,label\na\nb\n")).head()
 
 
 def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
@@ -124,8 +130,9 @@ def test_jsonl_columns_are_those_of_every_row(write: Write) -> None:
 
 
 def test_a_broken_json_line_is_named(write: Write) -> None:
-    with pytest.raises(BadData, match=r"a\.jsonl:2 is not JSON"):
-        list(open_table(write("a.jsonl", '{"text": "a"}\n{"text": \n')).rows())
+    _, (_, row) = open_table(write("a.jsonl", '{"text": "a"}\n{"text": \n')).rows()
+    assert isinstance(row, Unread)
+    assert row.fault.startswith("a.jsonl:2 is not JSON")
 
 
 def test_a_json_line_that_is_no_object_is_named(write: Write) -> None:

@@ -79,10 +79,26 @@ def test_such_a_row_can_be_left_out(case: str, tmp_path: Path) -> None:
     assert [found.where for found in data.left_out] == [f"a.csv:{WRONG}"]
 
 
+@pytest.mark.parametrize("case", ["text", "NaN", "empty", "a unit"])
+def test_of_several_columns_the_one_that_holds_none_is_named(
+    case: str, tmp_path: Path, refusal: Refusal
+) -> None:
+    cell, expected = CELLS[case]
+    lines = (
+        table(tmp_path, cell).read_text(encoding="utf-8").replace(",", ",7,").replace("7,price", "size,price")
+    )
+    (tmp_path / "a.csv").write_text(lines, encoding="utf-8")
+    said = refusal(read_all, tmp_path / "a.csv", target="size,price")
+    assert said.startswith(f"a.csv:{WRONG} (column 'price') {expected}")
+
+
 def test_a_column_that_is_missing_in_a_line_is_named(tmp_path: Path, refusal: Refusal) -> None:
     path = table(tmp_path, "1")
     path.write_text(path.read_text().replace("word,1\n", "word\n"))
     assert refusal(read_all, path).startswith(f"a.csv:{WRONG} has 1 fields where 2 are expected")
+    left = read_all(path, skip_bad=True)
+    assert sum(map(len, left.splits.values())) == 59
+    assert [(found.kind, found.where) for found in left.left_out] == [("broken_rows", f"a.csv:{WRONG}")]
     objects = [{"text": f"w{i}", "price": i / 4} for i in range(60)]
     del objects[WRONG - 1]["price"]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, objects)))

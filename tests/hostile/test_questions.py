@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any]], None]
 
 def content(*, impossible: bool = False) -> dict[str, Any]:
     """Twelve articles with one paragraph, two questions each."""
-    articles = []
+    articles: list[dict[str, Any]] = []
     for i in range(12):
         context = f"Ann {i} has a dog. Bob {i} has a cat."
         start = context.index("Bob")
@@ -37,6 +37,8 @@ def content(*, impossible: bool = False) -> dict[str, Any]:
         ]
         paragraphs = [{"context": context, "qas": [own | known for own in qas]}]
         articles.append({"title": f"t{i}", "paragraphs": paragraphs})
+    if impossible:
+        articles[-1]["paragraphs"][0]["qas"][1] |= {"answers": [], "is_impossible": True}
     return {"version": "v2.0" if impossible else "1.1", "data": articles}
 
 
@@ -112,7 +114,7 @@ ROWS: dict[str, tuple[Change, str]] = {
     ),
     "an empty context": (changed(paragraph, context=""), "data[2].paragraphs[0].qas[0] has an empty context"),
     "no answer, and no word of it": (
-        changed(question, answers=[]),
+        changed(question, answers=[], is_impossible=...),
         f"{PLACE} has no answers and no is_impossible, so nobody knows whether its context answers it",
     ),
     "impossible, with an answer": (
@@ -130,25 +132,32 @@ ROWS: dict[str, tuple[Change, str]] = {
 }
 
 
-def broken(change: Change, folder: Path) -> Path:
-    whole = deepcopy(content())
+def broken(change: Change, folder: Path, *, impossible: bool) -> Path:
+    whole = deepcopy(content(impossible=impossible))
     change(whole)
     (folder / "a.json").write_text(json.dumps(whole))
     return folder / "a.json"
 
 
+VERSIONS = pytest.mark.parametrize("impossible", [False, True], ids=["1.1", "2.0"])
+
+
+@VERSIONS
 @pytest.mark.parametrize("case", ROWS)
-def test_a_question_that_cannot_be_used_is_named(case: str, tmp_path: Path, refusal: Refusal) -> None:
+def test_a_question_that_cannot_be_used_is_named(
+    case: str, impossible: bool, tmp_path: Path, refusal: Refusal
+) -> None:
     change, expected = ROWS[case]
-    said = refusal(read, broken(change, tmp_path))
+    said = refusal(read, broken(change, tmp_path, impossible=impossible))
     assert expected in said
     assert "pass --skip-bad" in said
 
 
+@VERSIONS
 @pytest.mark.parametrize("case", ROWS)
-def test_skip_bad_leaves_it_out_and_nothing_else(case: str, tmp_path: Path) -> None:
+def test_skip_bad_leaves_it_out_and_nothing_else(case: str, impossible: bool, tmp_path: Path) -> None:
     change, expected = ROWS[case]
-    data = read(broken(change, tmp_path), skip_bad=True)
+    data = read(broken(change, tmp_path, impossible=impossible), skip_bad=True)
     lost = 2 if case == "an empty context" else 1
     assert sum(len(split) for split in data.splits.values()) == 24 - lost
     assert [finding.kind for finding in data.left_out] == ["misplaced"] * lost
@@ -215,6 +224,69 @@ def test_a_table_of_questions_is_refused_with_its_row(case: str, tmp_path: Path,
     assert refusal(read, tmp_path / "a.jsonl", task="question-answering", answers="parts").startswith(
         expected
     )
+
+
+def own(**values: Any) -> str:
+    """A line of a question, and what is wrong in it."""
+    plain = {"id": "own", "question": "Who?", "context": "Bob did", "answers": ["Bob"]}
+    return json.dumps({key: value for key, value in (plain | values).items() if value is not ...})
+
+
+LINES: dict[str, tuple[str, str]] = {
+    "an offset off by one": (
+        own(answers=[{"text": "did", "answer_start": 5}]),
+        "a.jsonl:12: the answer 'did' is not at character 5, where 'id' stands; it is found at 4, 1",
+    ),
+    "an answer of another row": (
+        own(answers=[{"text": "Bob 3", "answer_start": 0}]),
+        "a.jsonl:12: the answer 'Bob 3' is nowhere in its context (character 0 was named, where 'Bob d' "
+        "stands), but in that of a.jsonl:4",
+    ),
+    "an empty question": (own(question=" "), "a.jsonl:12 has an empty question"),
+    "a context that is missing": (own(context=...), "a.jsonl:12 has an empty context"),
+    "a context that is a list": (own(context=["Bob did"]), "a.jsonl:12 has ['Bob did'] as context"),
+    "an id again": (own(id="3"), "a.jsonl:12 has the id '3', which a.jsonl:4 has too"),
+    "answers that are no JSON": (own(answers="[{"), "a.jsonl:12 has the answers '[{', which are no JSON"),
+    "places of others": (own(answer_start=[0, 4]), "a.jsonl:12 has 1 answers and 2 places of answers"),
+    "an answer that is a number": (own(answers=[7]), "a.jsonl:12 has 7 as answer 1; an answer is a text"),
+    "a place that is text": (
+        own(answers=[{"text": "Bob", "answer_start": "x"}]),
+        "a.jsonl:12 has an answer that begins at 'x', which is no number of characters",
+    ),
+    "impossible, with an answer": (
+        own(is_impossible=True),
+        "a.jsonl:12 is marked is_impossible, and has the answer 'Bob'; one of the two is wrong",
+    ),
+    "JSON that is cut": ('{"question": "Who?", "context": "Bob did", "ans', "a.jsonl:12 is not JSON"),
+    "no object": ('["Who?"]', "a.jsonl:12 holds a list; every line holds one JSON object"),
+    "answers that are null": (own(answers=None), "a.jsonl:12 has no label; give every row a label"),
+}
+
+
+def lined(folder: Path, line: str) -> Path:
+    """Eleven good questions, one a line, and a line more."""
+    good = [
+        {"id": str(i), "question": f"Who did {i}?", "context": f"Bob {i} did", "answers": [f"Bob {i}"]}
+        for i in range(11)
+    ]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good) + line)
+    return folder / "a.jsonl"
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_a_line_that_is_no_question_is_named(case: str, tmp_path: Path, refusal: Refusal) -> None:
+    line, expected = LINES[case]
+    assert refusal(read, lined(tmp_path, line)).startswith(expected)
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_a_line_that_is_no_question_can_be_left_out(case: str, tmp_path: Path) -> None:
+    line, expected = LINES[case]
+    data = read(lined(tmp_path, line), skip_bad=True)
+    assert sum(map(len, data.splits.values())) == 11
+    (found,) = data.left_out
+    assert found.where == "a.jsonl:12"
+    assert found.message.startswith(expected.partition("; give")[0])
 
 
 def test_an_id_of_another_split_is_refused_or_left_out(tmp_path: Path, refusal: Refusal) -> None:

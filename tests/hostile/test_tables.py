@@ -54,6 +54,17 @@ def test_a_row_that_is_no_example_is_named(case: str, table: Write, refusal: Ref
     assert refusal(read, table(more)).startswith(expected)
 
 
+@pytest.mark.parametrize("case", ["too few fields", "too many fields", *list(REFUSED)[8:]])
+def test_a_row_that_is_no_example_can_be_left_out(case: str, table: Write) -> None:
+    more, expected = REFUSED[case]
+    data = read(table(more), skip_bad=True)
+    assert sum(map(len, data.splits.values())) == 10
+    (found,) = data.left_out
+    assert found.where == "a.csv:12"
+    assert found.message.startswith(expected.partition(";")[0])
+    assert found.kind == ("broken_rows" if "fields" in case else "no_label")
+
+
 def test_utf16_is_named_as_no_utf8(table: Write, refusal: Refusal) -> None:
     path = table()
     path.write_bytes(path.read_text().encode("utf-16"))

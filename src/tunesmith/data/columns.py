@@ -204,7 +204,7 @@ def split_column(table: Table) -> str | None:
     if "split" not in table.columns:
         return None
     index = table.columns.index("split")
-    known = all(split_of(values[index]) for _, values in table.rows())
+    known = all(split_of(values[index]) for _, values in table.whole())
     return "split" if known else None
 
 

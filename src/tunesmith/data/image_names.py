@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tunesmith.data.columns import PATH_NAMES, TEXT_NAMES, first_named
 from tunesmith.data.rows import IMAGE_ENDINGS, Asked
-from tunesmith.data.tables import Table, Values
+from tunesmith.data.tables import Table, Unread, Values
 
 NAMES: Final = ("id", "image_id", "img_id", "image_name", "name")
 ASKED: Final = 20  # cells whose files are looked for; more than half of them must be there
@@ -42,7 +42,10 @@ def by_name(table: Table, asked: Asked) -> tuple[Table, Asked]:
 
     def rows() -> Iterator[tuple[str, Values]]:
         for where, values in table.rows():
-            yield where, (*values[:place], path_of(values[place]), *values[place + 1 :])
+            if isinstance(values, Unread):
+                yield where, values
+            else:
+                yield where, (*values[:place], path_of(values[place]), *values[place + 1 :])
 
     return replace(table, rows=rows), replace(asked, item=column)
 

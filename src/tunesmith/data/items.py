@@ -16,7 +16,7 @@ from tunesmith.data.numbers import number_of, written
 from tunesmith.data.pairs import together
 from tunesmith.data.questions import found_in_questions, holds_questions
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, split_of
-from tunesmith.data.tables import Table, Values
+from tunesmith.data.tables import Table, Unread, Values
 from tunesmith.data.tagged import found_in_spans
 from tunesmith.errors import BadData
 
@@ -89,8 +89,12 @@ def _rows(
     label_in = _reader(columns, [table.columns.index(name) for name in columns.targets], names)
     to_item = _pair if columns.second else _image if columns.takes == "image" else _text
     for where, values in table.rows():
+        if isinstance(values, Unread):
+            yield values.row(where, split)
+            continue
         name, content, fault = to_item([values[place] for place in items], table, where)
         label, without = label_in(values, where)
+        lacks = "number" if columns.answers == "numbers" else "label"
         yield Row(
             name,
             where,
@@ -101,17 +105,20 @@ def _rows(
             None if weight is None else weight_of(values[weight], where),
             fault or (without if labelled else None),
             tuple(_as_text(values[place]) for place in others),
-            "item" if fault else "number",
+            "item" if fault else lacks,
         )
 
 
 def _reader(
     columns: Columns, places: list[int], names: list[str]
 ) -> Callable[[Values, str], tuple[str | None, str | None]]:
-    """What reads a row's label: the label, and why there is none where there should be numbers."""
+    """What reads a row's label: the label, and why what is there is none."""
 
     def of_class(values: Values, where: str) -> tuple[str | None, str | None]:
-        return _named(label_of(values[places[0]], where), names, where), None
+        try:
+            return _named(label_of(values[places[0]], where), names, where), None
+        except BadData as error:
+            return None, str(error)
 
     def of_numbers(values: Values, where: str) -> tuple[str | None, str | None]:
         return numbers_or_fault([values[place] for place in places], columns.targets, where)

@@ -16,7 +16,7 @@ from tunesmith.data.columns import first_named
 from tunesmith.data.labels import missing, short
 from tunesmith.data.pairs import apart, together
 from tunesmith.data.rows import Asked, Found, Row, counted, split_of
-from tunesmith.data.tables import Table
+from tunesmith.data.tables import Table, Unread
 from tunesmith.errors import BadData
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _grouping(table: Table, columns: dict[str, str | None]) -> str:
     places = {key: table.columns.index(own) for key, own in columns.items() if own is not None}
     titles: set[str] = set()
     contexts: set[bytes] = set()
-    for _, values in table.rows():
+    for _, values in table.whole():
         if "title" in places:
             titles.add(str(values[places["title"]]))
         if len(contexts) < CONTEXTS:
@@ -219,6 +219,9 @@ class _Reader:
         """The questions in their order."""
         place = {name: i for i, name in enumerate(self._table.columns)}
         for where, values in self._table.rows():
+            if isinstance(values, Unread):
+                yield values.row(where, split)
+                continue
             cells = {key: None if own is None else values[place[own]] for key, own in self._columns.items()}
             others = tuple(None if missing(v := values[place[own]]) else str(v) for own in self._extra)
             yield self._row(where, cells, others, split)
@@ -296,7 +299,7 @@ class _Reader:
         self._searched += 1
         text = next(own for own, _ in found.given if own not in context)
         place = self._table.columns.index(str(self._columns["context"]))
-        rows = ((where, values[place]) for where, values in self._table.rows())
+        rows = ((where, values[place]) for where, values in self._table.whole())
         other = next(
             (where for where, own in rows if isinstance(own, str) and own != context and text in own), None
         )

@@ -34,7 +34,8 @@ class Row(NamedTuple):
     split: "train", "valid", "test", or None where the source does not say.
     fault: why the row cannot be used, in a whole sentence; None where it can.
     others: the cells of `Found.others`.
-    lacks: what a fault leaves the row without: "item", "number", "tags" or "answer".
+    lacks: what a fault leaves the row without: "row" (all of it), "item", "label", "number", "tags" or
+        "answer".
     stratum: of which splits made here take their share, where labels are no classes.
     """
 

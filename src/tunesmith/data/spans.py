@@ -62,7 +62,7 @@ class Form:
         """The tags of every row of lists, to find out their scheme."""
         if self.listed and self.target is not None:
             place = table.columns.index(self.target)
-            for _, values in table.rows():
+            for _, values in table.whole():
                 if isinstance(values[place], list | tuple):
                     yield [str(tag) for tag in values[place]]
 

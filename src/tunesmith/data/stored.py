@@ -27,11 +27,14 @@ BYTES_AT_A_TIME: Final = 64 * 2**20
 LONGEST_ITEM: Final = 2**30  # bytes or characters; a column of Arrow's strings ends at 2 GiB
 NOWHERE: Final = -1
 LACKING: Final = {  # kinds of finding
+    "row": "broken_rows",
     "item": "absent",
+    "label": "no_label",
     "number": "no_number",
     "tags": "bad_tags",
     "answer": "misplaced",
 }
+LABELS: Final = "give every row a label, or remove it"
 OTHER: Final = "other "  # before the name of a column that is kept beside the examples
 
 
@@ -81,7 +84,7 @@ def store(
 ) -> Stored:
     """Stream the rows of a source to `<cache>/data/`, where they are shared by equal content.
 
-    skip_bad: leave out rows whose item cannot be had, instead of stopping.
+    skip_bad: leave out rows that cannot be used, instead of stopping.
     keep: False leaves no file behind: it is gone from the folder once it is mapped into memory.
 
     Raises BadData if there are no rows, if an item cannot be had, or if `labelled` and a row has
@@ -171,6 +174,9 @@ class _Faults:
         if len(row.item) > LONGEST_ITEM:
             return self._fault(row, f"{row.where} has {len(row.item):,} bytes, more than {LONGEST_ITEM:,}.")
         if row.label is None and self.labelled:
+            if self.skip_bad:
+                named = row._replace(id=row.where)
+                return self._fault(named, f"{row.where} has no label", f"; {LABELS}", kind="no_label")
             self.without_label += 1
             if not self.unlabelled:
                 self.unlabelled.append(row.where)
@@ -207,8 +213,8 @@ class _Faults:
             raise BadData(f"{self.source} holds no examples.")
         if self.without_label:
             raise BadData(
-                f"{self.unlabelled[0]} has no label{_others(self.without_label)}; "
-                "give every row a label, or remove it."
+                f"{self.unlabelled[0]} has no label{_others(self.without_label)}; {LABELS}, or pass "
+                "--skip-bad (skip_bad=True) to leave out such rows."
             )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tunesmith.data.json_tables import columns_of, records
 from tunesmith.data.labels import short
-from tunesmith.data.rows import some
+from tunesmith.data.rows import Row, some
 from tunesmith.errors import BadData
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -28,6 +28,23 @@ LARGEST_ROW: Final = 64_000_000  # bytes of a Parquet row, on average over a row
 Values = tuple[Any, ...]
 
 
+class Unread(Values):
+    """A row that could not be read: None in every column, and why, in a whole sentence."""
+
+    fault: str
+
+    @classmethod
+    def of(cls, columns: Sequence[str], fault: str) -> Unread:
+        """Such a row of a table with these columns."""
+        row = cls((None,) * len(columns))
+        row.fault = fault
+        return row
+
+    def row(self, where: str, split: str | None) -> Row:
+        """What becomes of it: nothing but its fault."""
+        return Row(where, where, "", None, split, fault=self.fault, lacks="row")
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows with named columns, read as often as needed and never held in memory.
@@ -35,7 +52,7 @@ class Table:
     name: as it stands in messages: "reviews.csv".
     folder: what relative image paths start from; None for tables that never were files.
     guess_from: how many rows to look at when guessing; few where a row is dear.
-    rows: starts the stream of (where, values in the order of the columns).
+    rows: starts the stream of (where, values in the order of the columns); a row that is broken is `Unread`.
     """
 
     name: str
@@ -44,15 +61,27 @@ class Table:
     folder: Path | None = None
     guess_from: int = 1000
 
+    def whole(self) -> Iterator[tuple[str, Values]]:
+        """The rows that could be read."""
+        return (row for row in self.rows() if not isinstance(row[1], Unread))
+
     def head(self) -> list[Values]:
-        """The first rows, to guess from; fewer where they are long."""
+        """The first rows that could be read, to guess from; fewer where they are long.
+
+        Raises BadData, with the fault of the first, if none of them could be.
+        """
         rows: list[Values] = []
-        held = 0
+        held, fault = 0, ""
         for _, values in islice(self.rows(), self.guess_from):
+            if isinstance(values, Unread):
+                fault = fault or values.fault
+                continue
             rows.append(values)
             held += sum(len(value) for value in values if isinstance(value, str | bytes))
             if held > LONGEST_HEAD:
                 break
+        if fault and not rows:
+            raise BadData(fault)
         return rows
 
 
@@ -101,13 +130,13 @@ def _delimited(path: Path, name: str, columns: tuple[str, ...] | None) -> Table:
     def rows() -> Iterator[tuple[str, Values]]:
         with closing(records()) as stream:
             for line, record in islice(stream, 1 if has_header else 0, None):
-                if len(record) != len(names):
-                    cure = "put quotes around fields that hold a separator"
-                    raise BadData(
-                        f"{name}:{line} has {len(record)} fields where {len(names)} are expected "
-                        f"({some(list(names))}); {cure if has_header else 'name all of them'}."
-                    )
-                yield f"{name}:{line}", tuple(record)
+                where = f"{name}:{line}"
+                if len(record) == len(names):
+                    yield where, tuple(record)
+                    continue
+                cure = "put quotes around fields that hold a separator" if has_header else "name all of them"
+                found = f"{len(record)} fields where {len(names)} are expected ({some(list(names))})"
+                yield where, Unread.of(names, f"{where} has {found}; {cure}.")
 
     return Table(name, names, rows, path.parent)
 
@@ -243,34 +272,39 @@ def _undecodable(path: Path) -> int:
 
 
 def _jsonl(path: Path, name: str) -> Table:
-    def objects() -> Generator[tuple[str, dict[str, Any]], None, None]:
+    def objects() -> Generator[tuple[str, dict[str, Any] | str], None, None]:
         for number, line in enumerate(lines_in(path, name), start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise BadData(
-                    f"{name}:{number} is not JSON ({error}); every line holds one JSON object."
-                ) from error
-            if not isinstance(value, dict):
-                raise BadData(
-                    f"{name}:{number} holds a {type(value).__name__}; "
-                    'every line holds one JSON object, as {"text": ..., "label": ...}.'
-                )
-            yield f"{name}:{number}", value
+            if line.strip():
+                yield f"{name}:{number}", _object(line, f"{name}:{number}")
 
     with closing(objects()) as stream:
-        columns = tuple(dict.fromkeys(key for _, row in islice(stream, 1000) for key in row))
+        first = [row for _, row in islice(stream, 1000)]
+    columns = tuple(dict.fromkeys(key for row in first if isinstance(row, dict) for key in row))
     if not columns:
-        raise BadData(f"{name} is empty; every line holds one JSON object.")
+        fault = next((row for row in first if isinstance(row, str)), "")
+        raise BadData(fault or f"{name} is empty; every line holds one JSON object.")
 
     def rows() -> Iterator[tuple[str, Values]]:
         with closing(objects()) as stream:
             for where, row in stream:
-                yield where, tuple(row.get(column) for column in columns)
+                if isinstance(row, str):
+                    yield where, Unread.of(columns, row)
+                else:
+                    yield where, tuple(row.get(column) for column in columns)
 
     return Table(name, columns, rows, path.parent)
+
+
+def _object(line: str, where: str) -> dict[str, Any] | str:
+    """The object that a line of JSON holds, or why it holds none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"{where} is not JSON ({error}); every line holds one JSON object."
+    if isinstance(value, dict):
+        return value
+    said = 'every line holds one JSON object, as {"text": ..., "label": ...}.'
+    return f"{where} holds a {type(value).__name__}; {said}"
 
 
 def _json(path: Path, name: str) -> Table:

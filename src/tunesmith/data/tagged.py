@@ -13,7 +13,7 @@ from tunesmith.data.data import SPLITS
 from tunesmith.data.labels import group_of, short, weight_of
 from tunesmith.data.rows import SPLIT_WORDS, Asked, Found, Row, counted, some, split_in_name, split_of
 from tunesmith.data.spans import Form, answer_in, spans_table
-from tunesmith.data.tables import Table
+from tunesmith.data.tables import Table, Unread
 from tunesmith.data.tags import OUTSIDE, Answer, Scheme, follows, scheme_of
 from tunesmith.data.word_columns import AMBIGUOUS, ENDINGS, Columns, are_columns, columns_of, join
 from tunesmith.errors import BadData, shown
@@ -192,6 +192,9 @@ def _rows(
     named = {"split": asked.split or split_column(table), "group": asked.group, "weight": asked.weight}
     places = {what: None if column is None else _column(table, column) for what, column in named.items()}
     for where, values in table.rows():
+        if isinstance(values, Unread):
+            yield values.row(where, split)
+            continue
         found = answer_in(form, table, values, where, scheme)
         own = _with(places, values, where)
         given = own.pop("split") or split

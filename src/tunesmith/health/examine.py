@@ -173,7 +173,7 @@ def _absent(seen: Seen, skip_bad: bool) -> list[Finding]:
     """What the data name and `read` could not have; it never became an example."""
     level: Level = "warning" if skip_bad else "error"
     found = []
-    for kind in ("absent", "no_number", "bad_tags", "misplaced"):
+    for kind in ("broken_rows", "absent", "no_label", "no_number", "bad_tags", "misplaced"):
         lost = [(Item(f.where, note=f.message),) for f in seen.data.left_out if f.kind == kind]
         values = {"takes": seen.roll.takes, "groups": len(lost), "count": len(lost)}
         found += [Finding(kind, level, values, tuple(lost[:SHOWN]), len(lost))] if lost else []

@@ -133,6 +133,30 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "请补回文件或删除相应的行；使用 --skip-bad 可将其排除。",
         ),
     },
+    "broken_rows": {
+        "en": Words(
+            "broken rows",
+            "Rows that cannot be read: {count:,} (too many fields or too few, a line that is no JSON).",
+            "Each is named with what is wrong; mend them, or leave them out with --skip-bad.",
+        ),
+        "zh": Words(
+            "损坏的行",
+            "有 {count:,} 行无法读取（字段过多或过少，或不是 JSON）。",
+            "每一行都说明了原因；请改正，或使用 --skip-bad 将其排除。",
+        ),
+    },
+    "no_label": {
+        "en": Words(
+            "rows without a label",
+            "No label, or none that names a class: {count:,} rows.",
+            "Give each its label, or leave them out with --skip-bad.",
+        ),
+        "zh": Words(
+            "缺少标签的行",
+            "没有标签，或标签不是类别名称：{count:,} 行。",
+            "请为每一行补上标签，或使用 --skip-bad 将其排除。",
+        ),
+    },
     "no_number": {
         "en": Words(
             "rows without a number",
