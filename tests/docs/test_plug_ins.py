@@ -22,27 +22,36 @@ def script() -> Any:
     return module
 
 
-def told(text: str) -> dict[str, tuple[int, str]]:
-    """The rows of the page: a task's lines, and what had to change."""
+def told(text: str) -> dict[str, tuple[int, str, str]]:
+    """The rows of the page: a task's lines, what stands beside it, and what had to change."""
     cells = [
         line.strip("| ").split(" | ")
         for line in text.splitlines()
         if re.match(r"\| [a-z-]+.* \| \d+ \|", line)
     ]
-    return {row[0]: (int(row[1]), row[-1]) for row in cells}
+    return {row[0]: (int(row[1]), row[2].strip(), row[-1]) for row in cells}
 
 
 def test_the_table_tells_of_every_task_and_no_other(script: Any) -> None:
     """If it does not: python docs/plug_ins.py, and a line in LEARNED."""
     found = told(script.page("ideas.md"))
     assert list(found) == list(script.rows())
-    assert all(learned != "?" for _, learned in found.values())
+    assert all(learned != "?" for _, _, learned in found.values())
 
 
 def test_the_table_tells_the_lines_to_a_tenth(script: Any) -> None:
     found = told(script.page("ideas.md"))
     for task, (lines, _, _) in script.rows().items():
         assert found[task][0] == pytest.approx(lines, rel=0.1, abs=3)
+
+
+def test_the_table_names_what_stands_beside_a_task(script: Any) -> None:
+    found = told(script.page("ideas.md"))
+    for task, (_, beside, _) in script.rows().items():
+        written, true = (dict(re.findall(r"`(\w+)` (\d+)", own)) for own in (found[task][1], beside))
+        assert written.keys() == true.keys()
+        for name, lines in true.items():
+            assert int(written[name]) == pytest.approx(int(lines), rel=0.1, abs=3)
 
 
 def test_a_table_that_is_out_of_date_is_written_anew(script: Any) -> None:
