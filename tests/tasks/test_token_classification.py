@@ -88,16 +88,66 @@ def said(tags: list[str]) -> Tagged:
     return Tagged(truth.words, np.eye(5, dtype=np.float32)[truth.tags] * 0.9 + 0.02)
 
 
+def mistaken(rng: random.Random) -> tuple[list[list[str]], list[list[str]]]:
+    """True tags of twelve sentences, and others of which some are the same."""
+    truth = drawn(rng, 12)
+    guess = [
+        own if rng.random() < 0.4 else drawn(rng, 1)[0][: len(own)] + ["O"] * max(0, len(own) - 8)
+        for own in truth
+    ]
+    return truth, [g + ["O"] * (len(t) - len(g)) for g, t in zip(guess, truth, strict=True)]
+
+
+def chunks(sentences: list[list[str]]) -> set[tuple[int, int, int, str]]:
+    """What conlleval counts (Tjong Kim Sang & Buchholz 2000), by its two rules: beginnings, and ends."""
+
+    def begins(before: str, tag: str) -> bool:
+        return tag != "O" and (tag[0] == "B" or before == "O" or before[2:] != tag[2:])
+
+    found = set()
+    for row, tags in enumerate(sentences):
+        padded = ["O", *tags, "O"]
+        starts = [i for i, pair in enumerate(itertools.pairwise(padded[:-1])) if begins(*pair)]
+        ends = [
+            i
+            for i, (tag, after) in enumerate(itertools.pairwise(padded[1:]))
+            if tag != "O" and (after == "O" or begins(tag, after))
+        ]
+        found |= {(row, start, end, tags[start][2:]) for start, end in zip(starts, ends, strict=True)}
+    return found
+
+
+def rates(truth: set[Any], guess: set[Any]) -> tuple[float, float, float]:
+    """Precision, recall and F1, 0 where they would divide by zero."""
+    right = len(truth & guess)
+    precision, recall = right / max(len(guess), 1), right / max(len(truth), 1)
+    return precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0
+
+
+def test_scores_are_those_of_conlleval(seed: int) -> None:
+    rng = random.Random(seed)
+    seen = set()
+    for _ in range(50):
+        truth, guess = mistaken(rng)
+        targets = [truth_of(as_answers(own), TYPES) for own in truth]
+        scores = TASK.score(TASK.outcomes([said(own) for own in guess], targets), LABELS)
+        true, found = chunks(truth), chunks(guess)
+        of = {kind: [{one for one in own if one[3] == kind} for own in (true, found)] for kind in TYPES}
+        expected = {"": rates(true, found)} | {f"/{kind}": rates(*of[kind]) for kind in TYPES}
+        for where, own in expected.items():
+            for metric, value in zip(("precision", "recall", "f1"), own, strict=True):
+                assert scores[f"{metric}{where}"] == pytest.approx(value, abs=1e-9)
+        each = [expected[f"/{kind}"][2] for kind in TYPES if any(of[kind])]
+        assert scores["macro_f1"] == pytest.approx(np.mean(each), abs=1e-9)
+        seen.add(round(scores["f1"], 6))
+    assert len(seen) > 20  # or the test is blind
+
+
 def test_scores_are_those_of_seqeval(seed: int) -> None:
     seqeval = pytest.importorskip("seqeval.metrics")
     rng = random.Random(seed)
     for _ in range(20):
-        truth = drawn(rng, 12)
-        guess = [
-            own if rng.random() < 0.4 else drawn(rng, 1)[0][: len(own)] + ["O"] * max(0, len(own) - 8)
-            for own in truth
-        ]
-        guess = [g + ["O"] * (len(t) - len(g)) for g, t in zip(guess, truth, strict=True)]
+        truth, guess = mistaken(rng)
         targets = [truth_of(as_answers(own), TYPES) for own in truth]
         scores = TASK.score(TASK.outcomes([said(own) for own in guess], targets), LABELS)
         theirs = seqeval.classification_report(truth, guess, output_dict=True, zero_division=0)
@@ -106,6 +156,7 @@ def test_scores_are_those_of_seqeval(seed: int) -> None:
             for kind in TYPES:
                 own = theirs.get(kind, {key: 0.0})[key]
                 assert scores[f"{metric}/{kind}"] == pytest.approx(own, abs=1e-9)
+        assert scores["macro_f1"] == pytest.approx(theirs["macro avg"]["f1-score"], abs=1e-9)
     assert scores["f1"] < 1  # or the test is blind
 
 
