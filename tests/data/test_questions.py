@@ -136,6 +136,16 @@ def test_a_list_in_memory_is_read_too(write: Callable[..., Path]) -> None:
     assert [own[2] for own in every(read(rows)).values()] == [[("a dog", 8)]] * 9
 
 
+def test_weights_of_questions_were_lost(write: Callable[..., Path]) -> None:
+    rows = [
+        {"question": f"q{i}?", "context": CONTEXT.format(i), "answers": ["a dog"], "w": i} for i in range(9)
+    ]
+    data = read(write(rows, "a.jsonl"), weight="w")
+    for split in data.splits.values():
+        for item, weight in zip(split["item"], split["weight"], strict=True):
+            assert item.startswith(f"q{weight:.0f}?")
+
+
 def test_files_named_after_splits_are_these_splits(write: Callable[..., Path], tmp_path: Path) -> None:
     whole = squad()["data"]
     for name, part in (("train", whole[:8]), ("dev", whole[8:10]), ("test", whole[10:])):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.answers import Answers, answers_in
 from tunesmith.data.columns import first_named
-from tunesmith.data.labels import missing, short
+from tunesmith.data.labels import missing, short, weight_of
 from tunesmith.data.pairs import apart, together
 from tunesmith.data.rows import Asked, Found, Row, counted, split_of
 from tunesmith.data.tables import Table, Unread
@@ -267,7 +267,8 @@ class _Reader:
             label,
             split if in_split is None else in_split,
             self._group(cells, context),
-            fault=fault,
+            None if cells["weight"] is None else weight_of(cells["weight"], where),
+            fault,
             others=others,
             lacks="answer",
             stratum=NO_ANSWER if label is not None and not answers_of(label) else "",
