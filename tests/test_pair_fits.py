@@ -125,6 +125,8 @@ def test_pairs_that_are_cut_are_counted(
     inputs = found.model[0].preprocess.raw([f"{'a ' * 40}\x1fb c"])
     tokenizer = found.model[0].preprocess.tokenizer  # type: ignore[attr-defined]
     assert tokenizer.decode(inputs["input_ids"][0][-2:]) == "b c"  # type: ignore[index]
+    ts.predict(found, [("a " * 40, "b c"), ("a", "b")], device="cpu", reporter=Lines())
+    assert "1 of 2 pairs are longer than 16 tokens together, and lose" in capsys.readouterr().err
 
 
 def test_numbers_of_pairs_are_learned_by_their_correlation(

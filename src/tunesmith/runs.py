@@ -51,7 +51,7 @@ from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.answering import engine_for
 from tunesmith.training.devices import device_for
-from tunesmith.training.examples import Examples
+from tunesmith.training.examples import Examples, truncation
 from tunesmith.training.feeds import Feed
 from tunesmith.training.predicting import predict, predict_by
 
@@ -253,7 +253,7 @@ class Run:
         A row says which item it is of; of a pair both texts.
 
         left_out: where a finding goes for every item that cannot be read; None stops at the first.
-        told: where the line goes that says which engine answered.
+        told: where a line goes that says which engine answered, and how many texts were cut.
         """
         known(engine, "auto")
         _, task, labels = self.model
@@ -293,7 +293,7 @@ class Run:
     ) -> Scores:
         """Scores on labelled data; options as `tunesmith.evaluate` explains them.
 
-        told: where the line goes that says which engine answered.
+        told: where a line goes that says which engine answered, and how many texts were cut.
         Raises BadData for an example without a label, or with one that the run has not learned.
         """
         known(engine, "auto")
@@ -370,6 +370,8 @@ class Run:
         network, task, labels = self.model
         network.module.to(device_for(device))
         examples = Examples(dataset, network.preprocess, task=task)
+        if told is not None and (said := truncation({"": examples})):
+            told(said)
         folder = Store(cache_folder() / "store").folder
         runner, why = engine_for(network, examples, asked=engine, folder=folder, held=self._held)
         if why and told is not None:

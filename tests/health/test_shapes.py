@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tunesmith.health.examine import examine
+from tunesmith.data.tags import Answer
+from tunesmith.health.examine import Features, examine
 from tunesmith.health.seen import Seen
 from tunesmith.health.shapes import about_tokens
 
@@ -65,6 +67,18 @@ def test_very_short_texts_are_named_the_shortest_first(kit: Any, seen: Callable[
         ["train/2"],
         ["train/1"],
     ]
+
+
+def test_tagged_texts_are_read_in_windows_and_none_is_called_cut(kit: Any, seen: Callable[..., Seen]) -> None:
+    label = Answer(((0, 3),), ("B-PER",)).written()
+    found = seen("text", train=[(f"{word} and more words", label) for word in ("one", "two", "six", "ten")])
+    pooled = np.eye(4, dtype=np.float32)
+    features = Features("hf/m", pooled, np.array([8, 9, 12, 7]), 8, learned=True)
+    assert "truncated_texts" in kit.kinds(examine(found, features=features).health)  # of classes
+    tagged = replace(found, data=replace(found.data, answers="parts", task="token-classification"))
+    health = examine(tagged, features=features).health
+    assert "truncated_texts" not in kit.kinds(health)
+    assert health.facts["tokens"]["most"] == 12
 
 
 def test_texts_beyond_the_window_are_named_the_longest_first(kit: Any, seen: Callable[..., Seen]) -> None:

@@ -96,6 +96,9 @@ def test_what_a_check_notes_is_said_in_chinese_as_far_as_it_is_known() -> None:
         "looks like glass (old) (0.93)": "看起来像 glass (old)（0.93）",
         "8 × 1,512 pixels": "8 × 1,512 像素",
         "1,024 tokens": "1,024 个词元",
+        "1,001 words": "1,001 个词",
+        "word 2, 5": "第 2, 5 个词",
+        "price 9000, usually 74": "price 9000，通常为 74",
         "is empty (0 bytes).": "是空文件（0 字节）。",
         "cannot be decoded as an image (it is cut).": "无法解码为图片（it is cut）。",
     }

@@ -17,7 +17,7 @@ from tunesmith.networks.preprocess import TextPreprocess
 from tunesmith.store import Store
 from tunesmith.tasks.task import Batch, Labels
 from tunesmith.tasks.text_classification import TextClassification
-from tunesmith.training.examples import Examples
+from tunesmith.training.examples import Examples, truncation
 
 
 class Halves:
@@ -111,6 +111,15 @@ def test_a_pair_too_long_loses_the_end_of_its_longer_text(preprocess: TextPrepro
     pairs = TextPreprocess(preprocess.tokenizer, 7, pairs=True)
     found = pairs.raw([together("bb", "a " * 9)])["input_ids"].tolist()
     assert found == [[2, 5, 3, 4, 4, 4, 3]]
+
+
+def test_texts_that_are_cut_are_counted_and_those_in_windows_by_window(preprocess: TextPreprocess) -> None:
+    four = TextPreprocess(preprocess.tokenizer, 4)
+    splits = {"train": Examples(DATA, four), "test": Examples(DATA.select([0]), four)}
+    assert truncation(splits) == "2 of 3 train texts are longer than 4 tokens, and are cut there"
+    windows = Examples(DATA, four, task=Halves())  # type: ignore[arg-type]
+    assert truncation({"": windows}) == "1 of 4 texts are longer than 4 tokens, and are cut there"
+    assert truncation({"": Examples(DATA, preprocess)}) == ""
 
 
 def test_pieces_travel_with_a_part_of_a_batch() -> None:

@@ -110,7 +110,8 @@ def examine(
     else:
         if features.tokens is not None and features.window is not None:
             more, cut = about_tokens(roll, features.tokens, features.window, features.model)
-            facts, found = facts | more, found + cut
+            facts = facts | more
+            found += [] if kind == "parts" else cut  # those are read in windows
         found += _close_by(roll, same, features)
         if kind != "classes":
             skipped["suspected_labels"] = "numbers" if kind == "numbers" else "parts"

@@ -279,6 +279,23 @@ class _Tokens:
         ]
 
 
+def truncation(splits: Mapping[str, Examples]) -> str:
+    """How many texts of each split are longer than the network's window, in words; "" where none is."""
+    cut, form = [], None
+    for split, own in splits.items():
+        if own.whole_lengths is None or not isinstance(own.preprocess, TextPreprocess):
+            continue
+        form = own.preprocess
+        if long := int((own.whole_lengths > form.max_length).sum()):
+            cut.append(f"{long:,} of {len(own):,} {split}".strip())
+    if not cut or form is None:
+        return ""
+    what = f"texts are longer than {form.max_length} tokens, and are cut there"
+    if form.pairs:
+        what = f"pairs are longer than {form.max_length} tokens together, and lose the end of the longer text"
+    return f"{', '.join(cut)} {what}"
+
+
 def tokenizer_digest(tokenizer: Any) -> str:
     """A content address of all that decides what a tokenizer makes of a text."""
     fast = getattr(tokenizer, "backend_tokenizer", None)

@@ -116,7 +116,7 @@ def begin(
             refuse_other_weights(folder, network)
         # What cannot be trained is refused here, before a folder appears.
         Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
-        say_truncation(network, examples, say)
+        say_truncation(examples, say)
         begun = Begun(network, task, data, labels, examples, store, known, spent)
         decision = decide(asked, plan, begun, say, folder)
         plan = decision.plan

@@ -15,11 +15,10 @@ from tunesmith.health import words
 from tunesmith.health.examine import examine
 from tunesmith.health.finding import Health
 from tunesmith.health.seen import Seen, see
-from tunesmith.networks.network import Network
 from tunesmith.store import Store
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.task import Task
-from tunesmith.training.examples import Examples, decoder
+from tunesmith.training.examples import Examples, decoder, truncation
 from tunesmith.verbs.reporting import Reporter
 
 SHOWN = 5  # bad items that a message lists
@@ -175,17 +174,7 @@ def _first(findings: Sequence[Finding]) -> str:
     return "; ".join(map(_said, findings[:SHOWN])) + more
 
 
-def say_truncation(network: Network, examples: Mapping[str, Examples], say: Reporter) -> None:
+def say_truncation(examples: Mapping[str, Examples], say: Reporter) -> None:
     """Say how many texts of each split are longer than the network's window."""
-    window = getattr(network.preprocess, "max_length", None)
-    cut = []
-    for split, own in examples.items():
-        lengths = own.whole_lengths
-        long = int((lengths > window).sum()) if lengths is not None else 0
-        if long:
-            cut.append(f"{long:,} of {len(own):,} {split}")
-    if cut:
-        what = "texts are longer than {} tokens, and are cut there"
-        if network.preprocess.pairs:  # type: ignore[attr-defined]
-            what = "pairs are longer than {} tokens together, and lose the end of the longer text"
-        say.warn(f"{', '.join(cut)} {what.format(window)}")
+    if said := truncation(examples):
+        say.warn(said)
