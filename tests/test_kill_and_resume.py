@@ -32,8 +32,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 CASES: list[Case] = [
     (s, kind, replay) for kind in ("photos", "reviews") for replay in (True, False) for s in STRATEGIES
 ] + [("contrastive", "reviews", True), ("contrastive", "reviews", False)]
-OF_NUMBERS: list[Case] = [("lp_ft", "prices", True), ("auto", "prices", False)]
-OF_PAIRS: list[Case] = [("lp_ft", "pairs", True), ("full", "pairs", False)]
+OF_NUMBERS: list[Case] = [("lp_ft", "prices", True), ("auto", "prices", False), ("top", "stars", True)]
+OF_PAIRS: list[Case] = [("lp_ft", "pairs", True), ("full", "pairs", False), ("top", "likeness", True)]
 DRAWN = [CASES[i] for i in (0, 8, 16, 24, 4, 19, 3, 11, 13)]  # of the 30: strategies, both kinds, both ways
 MOMENTS = {"step": 14, "fsync": 40, "rename": 8, "predict": 5, "phase": 1}  # and how often each comes about
 ALL = 200
@@ -63,11 +63,38 @@ def pairs(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def stars(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reviews with a number each."""
+    return numbered(reviews, tmp_path_factory.mktemp("data") / "stars.csv")
+
+
+@pytest.fixture(scope="module")
+def likeness(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs with a number each."""
+    return numbered(pairs, tmp_path_factory.mktemp("data") / "likeness.csv")
+
+
+def numbered(table: Path, path: Path) -> Path:
+    """The table with a number in the place of each label."""
+    header, *rows = table.read_text().splitlines()
+    lines = [f"{row.rpartition(',')[0]},{i % 5 + i / 50}" for i, row in enumerate(rows)]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
 def options(
-    photos: Path, reviews: Path, prices: Path, pairs: Path, tiny_text: Callable[[str], Path]
+    photos: Path,
+    reviews: Path,
+    prices: Path,
+    pairs: Path,
+    stars: Path,
+    likeness: Path,
+    tiny_text: Callable[[str], Path],
 ) -> Callable[..., dict[str, Any]]:
     """A fit of about a second: a small network, 34 pictures or 42 texts, 3 epochs."""
     bert = tiny_text("bert")
+    texts = {"reviews": reviews, "pairs": pairs, "stars": stars, "likeness": likeness}
 
     def asked(case: Case, out: Path, *, seed: int = 0) -> dict[str, Any]:
         strategy, kind, replay = case
@@ -81,7 +108,9 @@ def options(
             if strategy == "gradual":
                 own["augment"] = "standard"
         else:
-            own |= {"data": str(pairs if kind == "pairs" else reviews), "model": f"hf/{bert}"}
+            own |= {"data": str(texts[kind]), "model": f"hf/{bert}"}
+            if kind in ("stars", "likeness"):
+                own.pop("balance", None)  # of classes
         return {
             "strategy": strategy,
             "epochs": 3,

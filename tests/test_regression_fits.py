@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,17 @@ def test_predictions_are_in_the_unit_with_intervals(run: Run, fruit: Path) -> No
     said = np.asarray([row["price"] for row in rows])
     assert np.corrcoef(said, truth)[0, 1] > 0.7
     assert 20 < said.mean() < 80
+
+
+def test_another_process_predicts_the_same(run: Run, fruit: Path, tmp_path: Path) -> None:
+    items = [str(fruit / f"{i:02d}.png") for i in range(3)]
+    command = [sys.executable, "-m", "tunesmith", "predict", str(run.folder), *items, "--device", "cpu"]
+    subprocess.run([*command, "--output", str(tmp_path / "out.jsonl")], check=True, capture_output=True)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    expected = run.predict(items, device="cpu")
+    assert [row["item"] for row in rows] == [row["item"] for row in expected]
+    assert [row["price"] for row in rows] == pytest.approx([row["price"] for row in expected])
+    assert len({round(row["price"], 3) for row in rows}) == 3  # or the test is blind
 
 
 def test_an_evaluation_repeats_the_test_scores(run: Run, fruit: Path, tmp_path: Path) -> None:
