@@ -39,7 +39,8 @@ def test_a_fit_finds_out_that_these_are_questions(run: Run) -> None:
     assert run.described["task"] == "question-answering"
     scores = run.scores
     assert scores["metric"] == "f1"
-    assert set(scores["baselines"]) == {"whole context", "first sentence", "sliding window"}
+    plain = {"whole context", "first sentence", "sliding window"}
+    assert set(scores["baselines"]) == {*plain, "linear probe", "random twin"}
     assert {"exact_match", "f1", "answer_loss"} <= set(scores["test"]["metrics"])
     assert (
         "baseline" in scores["verdict"]

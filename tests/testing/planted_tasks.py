@@ -16,7 +16,9 @@ from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
 from tunesmith.tasks.classification import Classification
 from tunesmith.tasks.regression import Regression
+from tunesmith.tasks.rows import Rows
 from tunesmith.tasks.task import Batch, Labels
+from tunesmith.tasks.token_classification import TokenClassification
 
 Examples = Sequence[Mapping[str, Any]]
 
@@ -314,6 +316,63 @@ class FindsFaultWithEverything(Classification):
 class IsNotCalledWhatTheRegistryCallsIt(Classification):
     caught_by = "test_a_run_finds_it_by_its_name"
     registered_as = "planted-other"
+
+
+class PartsWithoutRows(TokenClassification):
+    caught_by = "test_its_parts_depend_on_their_own_example_alone"
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        return None
+
+
+class RowsMindTheirNeighbours(TokenClassification):
+    """As a normalisation over the batch would make them."""
+
+    caught_by = "test_its_parts_depend_on_their_own_example_alone"
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        return super().rows(states - states.mean(), batch)
+
+
+class RowsWithTheAnswersOfOthers(TokenClassification):
+    caught_by = "test_its_parts_depend_on_their_own_example_alone"
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        found = super().rows(states, batch)
+        return found and replace(found, targets=found.targets.roll(1))
+
+
+class RowsThatCountTokensOfTheBatch(TokenClassification):
+    """Places are characters, not tokens: two networks would be asked about other words."""
+
+    caught_by = "test_its_parts_depend_on_their_own_example_alone"
+
+    def rows(self, states: Tensor, batch: Batch) -> Rows | None:
+        found = super().rows(states, batch)
+        return found and replace(found, places=torch.arange(len(found.of)))
+
+
+class TagsWeighByTheRootOfTheWeight(TokenClassification):
+    caught_by = "test_weights_multiply_each_examples_loss"
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        weights = batch.weights
+        return super().loss(network, batch if weights is None else replace(batch, weights=weights.sqrt()))
+
+
+class TagsInAnotherOrder(TokenClassification):
+    caught_by = "test_predictions_come_in_the_order_of_the_examples"
+
+    def predict(self, network: Network, batch: Batch) -> list[Any]:
+        return super().predict(network, batch)[::-1]
+
+
+class SpansUpsideDown(TokenClassification):
+    caught_by = "test_right_answers_score_best_in_every_metric"
+
+    def score(self, outcomes: Any, labels: Labels, *, only: str | None = None) -> dict[str, float]:
+        scores = super().score(outcomes, labels, only=only)
+        return {**scores, "precision": 1 - scores["precision"]}
 
 
 PLANTED = [

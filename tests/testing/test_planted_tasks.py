@@ -8,12 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tunesmith.data.tags import Answer
 from tunesmith.tasks import TASKS
 from tunesmith.tasks.image_classification import ImageClassification
 from tunesmith.tasks.image_regression import ImageRegression
 from tunesmith.tasks.regression import Regression
+from tunesmith.tasks.token_classification import TokenClassification
 from tunesmith.testing import TaskContract, picture
 from tunesmith.testing.tasks import as_data, by_letters, known_of
 
@@ -33,13 +36,26 @@ def planted() -> dict[str, Any]:
 PLANTED = planted()
 
 
+def sentences() -> list[tuple[Any, str]]:
+    """Nine of three words, the last of which is a name, or the first, or the one between."""
+    found = []
+    for i in range(9):
+        words, tags = ["the", "word", f"{i}"], ["O", "O", "O"]
+        tags[i % 3] = "B-X"
+        ends = np.cumsum([len(word) + 1 for word in words]) - 1
+        places = tuple((int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True))
+        found.append((" ".join(words), Answer(places, tuple(tags)).written()))
+    return found
+
+
 def failing(plant: Any) -> set[str]:
     """The checks that a planted task fails, asked without pytest between: there are a thousand."""
-    numbers = issubclass(plant, Regression)
-    options = (ImageRegression if numbers else ImageClassification).keywords
+    words, numbers = issubclass(plant, TokenClassification), issubclass(plant, Regression)
+    options = {} if words else (ImageRegression if numbers else ImageClassification).keywords
     task = plant(**{**options, "name": "planted", **getattr(plant, "said", {})})
     TASKS.register(getattr(plant, "registered_as", "planted"), lambda: task)
-    examples = [(picture(i), json.dumps(i**2) if numbers else "abc"[i % 3]) for i in range(9)]
+    answers = [json.dumps(i**2) if numbers else "abc"[i % 3] for i in range(9)]
+    examples = sentences() if words else [(picture(i), answer) for i, answer in enumerate(answers)]
     data = as_data(task, examples, ("size",) if numbers else ())
     labels = task.labels(data)
     contract = TaskContract()

@@ -134,10 +134,6 @@ class QuestionAnswering:
         """The best spans of all windows."""
         return joined(predictions)
 
-    def classes(self, batch: Batch) -> Tensor | None:  # noqa: ARG002
-        """None: a start and an end are chosen among the tokens, which are of no class."""
-        return None
-
     def rows(self, states: Tensor, batch: Batch) -> Rows | None:
         """The tokens of each window's context, and which of them begins the answer and which ends it.
 

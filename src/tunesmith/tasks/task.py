@@ -5,8 +5,8 @@ Nobody else guesses what a task's answers are made of. What others need to know,
 - `answers`: what one example's answer is: one of K classes, K numbers, or "parts" (boxes, maps, tags,
   texts). Of the first two `targets` make an array, int [N] or float [N, K], and all that is solved in
   closed form works for both: probes, baselines, folds, learning curves, evidence per stage. A plan that
-  solves the head of a task of parts is refused (`solver` None). Its networks are ranked, and its stages
-  judged, if it says what its `parts` are called and makes `rows` of them.
+  solves the head of a task of parts is refused (`solver` None). Its networks are ranked, its stages judged,
+  and a probe and a random twin solved, if it says what its `parts` are called and makes `rows` of them.
 - Between the network and `score` and `table` targets and predictions are in the network's terms:
   probabilities and class indices, or numbers in spreads of the training split. `score` and `table` alone
   are given the labels, and speak in the person's terms: names, units.
@@ -262,12 +262,6 @@ class Task(Protocol):
 
     def joined(self, predictions: Sequence[Any]) -> Any:
         """One prediction of those of an example's windows, in their order."""
-
-    def classes(self, batch: Batch) -> Tensor | None:
-        """The class of every token, int64 [B, T], below 0 where there is none: what a linear head learns.
-
-        None of a task whose head classifies no tokens: it has no linear probe of them.
-        """
 
     def rows(self, states: Tensor, batch: Batch) -> Rows | None:
         """The parts of a batch's examples, with their answers; a row depends on its own example alone.

@@ -169,10 +169,6 @@ class TokenClassification(Uncut):
             each = each * (batch.weights if batch.weights.ndim == 2 else batch.weights[:, None])
         return each.sum() / (targets != UNSEEN).sum().clamp(min=1)
 
-    def classes(self, batch: Batch) -> Tensor | None:
-        """The tags of words, at their first pieces: what a linear head on frozen features is solved for."""
-        return batch.targets
-
     def rows(self, states: Tensor, batch: Batch) -> Rows | None:
         """Every word that has a tag, by what is said of its first piece."""
         assert batch.pieces is not None

@@ -53,10 +53,6 @@ class Uncut:
         (own,) = predictions
         return own
 
-    def classes(self, batch: Batch) -> Tensor | None:  # noqa: ARG002
-        """None: examples are classified, and not their tokens."""
-        return None
-
     def rows(self, states: Tensor, batch: Batch) -> Rows | None:  # noqa: ARG002
         """None: a probe is asked about whole examples."""
         return None

@@ -17,6 +17,7 @@ from tunesmith.training.examples import Examples
 
 if TYPE_CHECKING:
     from tunesmith.data.data import Data
+    from tunesmith.tasks.rows import Rows
     from tunesmith.tasks.task import Batch, Task
     from tunesmith.testing.tasks import Known
 
@@ -101,6 +102,30 @@ class Learning:
         moved = gradient.flatten(1).abs().amax(1) > 0
         assert moved.any() if known.task.answers == "parts" else moved.all()
 
+    def test_its_parts_depend_on_their_own_example_alone(self, known: Known) -> None:
+        """Rankings, evidence per stage and the probe rest on `rows`; a task without `parts` makes none."""
+        size = known.batch.size
+        states = _states(known.batch)
+        rows = known.task.rows(states, known.batch)
+        assert known.task.rows(states.flatten(1), known.batch) is None, "no part can be found in [B, D]"
+        if not known.task.parts:
+            assert rows is None
+            return
+        assert rows is not None
+        assert len(rows.states) == len(rows.of) == len(rows.targets) == len(rows.places) > 0
+        pairs = list(zip(rows.of.tolist(), rows.places.tolist(), strict=True))
+        assert len(set(pairs)) == len(pairs), "two parts of an example have the same place"
+        assert min(min(pair) for pair in pairs) >= 0
+        assert max(rows.of.tolist()) < size
+        for row in range(size):
+            piece = known.rows(row)
+            alone = known.task.rows(states[row : row + 1, : _states(piece).shape[1]], piece)
+            mine = rows.of == row
+            for name in ("states", "targets", "places"):
+                found = [] if alone is None else getattr(alone, name).tolist()
+                assert found == getattr(rows, name)[mine].tolist()
+        _check_answers(rows, len(known.labels.names))
+
 
 def _dice() -> list[Any]:
     """Where every generator of random numbers stands that a task may reach."""
@@ -112,3 +137,24 @@ def _cost(known: Known, outputs: Any, batch: Batch | None = None) -> float:
     """The loss of a network that puts this out."""
     with torch.no_grad():
         return float(known.task.loss(known.network(outputs), known.batch if batch is None else batch))
+
+
+def _states(batch: Batch) -> Any:
+    """What a stage may hand on of a batch, other numbers everywhere: of tokens [B, T, 3], or maps."""
+    shape = (batch.size, 8, 4, 4) if batch.pieces is None else (*batch.pieces.shape[:2], 3)
+    return torch.arange(float(np.prod(shape))).reshape(shape)
+
+
+def _check_answers(rows: Rows, outputs: int) -> None:
+    """Classes of K, or 0 and 1 with a single 1 of each question in each row of the batch."""
+    answers = rows.targets
+    if answers.ndim == 1:
+        assert not answers.is_floating_point()
+        assert answers.min() >= 0
+        assert answers.max() < outputs
+        assert rows.background is None or 0 <= rows.background < outputs
+        return
+    assert answers.shape == (len(rows.of), outputs)
+    for row in sorted(set(rows.of.tolist())):
+        assert answers[rows.of == row].sum(0).tolist() == [1.0] * outputs
+    assert ((answers == 0) | (answers == 1)).all()

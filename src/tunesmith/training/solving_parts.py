@@ -1,4 +1,4 @@
-"""A linear head for answers that have parts, solved on what frozen stages say of every token."""
+"""A linear head for answers that have parts, solved on what frozen stages say of words and tokens."""
 
 from __future__ import annotations
 
@@ -12,46 +12,66 @@ from torch import Tensor, nn
 
 from tunesmith.errors import BadPlan
 from tunesmith.networks.network import Network
+from tunesmith.tasks.rows import Rows
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.feeds import Feed
+from tunesmith.training.heads import are_numbers
 from tunesmith.training.predicting import predict
 from tunesmith.training.solvers import Linear, least_squares
 from tunesmith.training.solving import linear_head
 
-MOST: Final = 20_000  # tokens with an answer that a head is solved on
+MOST: Final = 20_000  # parts that a head is solved on
+OTHERS: Final = 30  # parts of a window that are not the answer: 100 are no better on xquad, 10 are worse
 BATCH: Final = 32  # rows that go through at a time
 
 
 def solve_parts(network: Network, task: Task, train: Feed, labels: Labels, *, seed: int = 0) -> Linear | None:
-    """The head of least squared error on frozen features of 20,000 tokens, in rows that are drawn.
+    """The head of least squared error on frozen features of 20,000 parts (`Task.rows`), drawn by windows.
 
-    None where the head is not one linear layer, or where what it is given has no class of its own
-    (`Task.classes`).
+    Where one part of a window is the answer, it meets 30 others of its window.
+    None where the head is not one linear layer, where what it is given holds no such parts, and where there
+    may be no answer: how sure of one to be, a head would have to learn from validation.
     """
     try:
         layer = linear_head(network)
     except BadPlan:
         return None
+    if not task.parts or labels.thresholds:
+        return None
+    draw = np.random.default_rng(seed)
     features: list[np.ndarray] = []
-    classes: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
     met = 0
-    for given, own in _given(network, layer, task, train, labels, seed):
-        if own is None:
+    for rows in _given(network, layer, task, train, labels, draw):
+        if rows is None:
             return None
-        rows = own >= 0
-        features.append(given[rows].float().cpu().numpy())
-        classes.append(own[rows].cpu().numpy())
-        met += len(classes[-1])
+        some = _thinned(rows, draw)
+        features.append(rows.states[some].float().cpu().numpy())
+        targets.append(rows.targets[some].cpu().numpy())
+        met += len(some)
         if met >= MOST:
             break
     if not met:
         return None
-    block = np.concatenate(features)[:MOST], np.concatenate(classes)[:MOST]
-    return least_squares(lambda: [(*block, _weights(block[1]))], len(labels.names))
+    known, answers = np.concatenate(features)[:MOST], np.concatenate(targets)[:MOST]
+    weights = None if are_numbers(answers) else _weights(answers)
+    return least_squares(lambda: [(known, answers, weights)], len(labels.names))
+
+
+def _thinned(rows: Rows, draw: np.random.Generator) -> np.ndarray:
+    """All rows that have a class; of those among which one is the answer, that one and 30 others."""
+    if rows.targets.ndim == 1:
+        return np.arange(len(rows.of))
+    of, answer = rows.of.cpu().numpy(), rows.targets.cpu().numpy().any(1)
+    order = np.lexsort((np.where(answer, -1.0, draw.random(len(of))), of))
+    first = np.searchsorted(of[order], of[order])  # where the rows of the same window begin
+    place = np.arange(len(of)) - first
+    found: np.ndarray = np.sort(order[place < OTHERS + rows.targets.shape[1]])
+    return found
 
 
 def _weights(classes: np.ndarray) -> np.ndarray:
-    """How much each token counts: the less, the more there are of its class, by the square root.
+    """How much each part counts: the less, the more there are of its class, by the square root.
 
     On CrossNER's politics the head has F1 0.36 so, 0.27 with all alike, and 0.37 as logistic regression,
     which takes ten times as long; most words are outside of every span, and least squares marks too few.
@@ -71,23 +91,30 @@ def answers_with(
 
 
 def _given(
-    network: Network, layer: nn.Linear, task: Task, train: Feed, labels: Labels, seed: int
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """What the head is given for some rows, [B, T, D], and the class of each token, [B, T]."""
+    network: Network, layer: nn.Linear, task: Task, train: Feed, labels: Labels, draw: np.random.Generator
+) -> Iterator[Rows | None]:
+    """The parts of windows that are drawn, by what the head is given of them."""
     caught: list[Tensor] = []
+    inner = layer.forward
+
+    def catch(given: Tensor) -> Tensor:
+        caught.append(given)
+        return inner(given)
+
     device = layer.weight.device
-    order = np.random.default_rng(seed).permutation(len(train))
+    order = draw.permutation(len(train))
     network.module.eval()
-    handle = layer.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    # Not a hook: a replay that enters here hands what it stored to `forward`, and hooks see what it hides.
+    layer.__dict__["forward"] = catch
     try:
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
                 batch = train.batch(np.sort(order[start : start + BATCH]), task, labels).to(device)
                 caught.clear()
                 network(batch.inputs)
-                yield caught[0], task.classes(batch)
+                yield task.rows(caught[0], batch)
     finally:
-        handle.remove()
+        del layer.__dict__["forward"]
 
 
 @contextmanager
