@@ -25,7 +25,7 @@ LEARNED: Final = {
     "image-regression": "what asked for classes asks the task: `answers`, `solver`, `valid_loss`, "
     "`deciding`, `calibrated`; `data/numbers.py`, `health/numbers.py`",
     "text-regression": "nothing more",
-    "token-classification": "windows (`cut`, `joined`, `Batch.pieces`) and probes of words (`parts`, `rows`); "
+    "token-classification": "windows (`cut`, `joined`, `Batch.pieces`) and probes of words (`rows`); "
     "readers of tags and spans, `health/tags.py`",
     "question-answering": "windows as there, their text told to `collate`; two texts as one item; a reader "
     "of SQuAD's form",

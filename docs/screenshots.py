@@ -2,8 +2,9 @@
 
 Two small runs, a probe to compare with and a check are made in FOLDER (a temporary one by default), of real
 photos and sentences where ../shared/data or $TUNESMITH_REAL_DATA holds them, else of shapes that are drawn
-here and of the support tickets that come with the package. A run that lies in FOLDER already is not made
-again. The pages are opened in headless Chromium, which has to be installed.
+here and of the support tickets that come with the package; runs of named entities, questions, pairs and
+numbers of real ones alone. A run that lies in FOLDER already is not made again. The pages are opened in
+headless Chromium, which has to be installed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ SHOTS = (  # page, language, width, light, name of the picture
     ("compare", "en", 1200, "light", "compare"),
     ("compare", "zh", 390, "light", "compare-phone-zh"),
 )
+PARTS = (  # of data that do not come with the package
+    ("tags", "en", 1200, "light", "run-tags"),
+    ("tags", "zh", 390, "dark", "run-tags-phone-zh-dark"),
+    ("questions", "en", 1200, "light", "run-questions"),
+    ("questions", "zh", 390, "light", "run-questions-phone-zh"),
+    ("pairs", "en", 1200, "dark", "run-pairs-dark"),
+    ("numbers", "en", 1200, "light", "run-numbers"),
+    ("numbers", "zh", 390, "light", "run-numbers-phone-zh"),
+)
 
 
 def main(folder: Path) -> None:
@@ -49,21 +59,25 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)  # so that commands on the pages name no place of this machine
     folder = Path()
-    told = photos(folder)
+    shown = photos(folder)
     runs = {
-        "photos": run(folder / "photos", **told),
+        "photos": run(folder / "photos", **shown),
         "texts": run(folder / "texts", **texts(folder)),
-        "probe": run(folder / "photos-probe", **{**told, "strategy": "linear_probe"}),
+        "probe": run(folder / "photos-probe", **{**shown, "strategy": "linear_probe"}),
     }
-    for name, lang in dict.fromkeys((name, lang) for name, lang, *_ in SHOTS):
+    others = others_of_texts()
+    runs |= {name: run(folder / name, **told) for name, told in others.items()}
+    shots = SHOTS + PARTS if others else SHOTS
+    for name, lang in dict.fromkeys((name, lang) for name, lang, *_ in shots):
         page = folder / f"{name}-{lang}.html"
         if name == "check":
-            ts.check(told["data"], model=told["model"], image_size=told["image_size"], page=page, lang=lang)
+            asked = {name: shown[name] for name in ("model", "image_size")}
+            ts.check(shown["data"], **asked, page=page, lang=lang)
         elif name == "compare":
             ts.compare([runs["probe"], runs["photos"]], page=page, lang=lang)
         else:
             ts.report(runs[name], out=page, lang=lang)
-    for name, lang, width, light, picture in SHOTS:
+    for name, lang, width, light, picture in shots:
         shot = opened(browser, folder / f"{name}-{lang}.html", width, light, folder)
         shot.save(HERE / "screenshots" / f"{picture}.png", optimize=True)
         print(f"docs/screenshots/{picture}.png {shot.width} x {shot.height}")
@@ -133,6 +147,22 @@ def texts(folder: Path) -> Mapping[str, Any]:
             for i in np.random.default_rng(0).permutation(len(lines))[:1000]:
                 rows.writerow(lines[i].rsplit("\t", 1))
     return {"data": table, "strategy": "top", "unfreeze": 2, **model}
+
+
+def others_of_texts() -> Mapping[str, Mapping[str, Any]]:
+    """Options of fits on named entities, questions, pairs and numbers; none where their data are missing."""
+    if not all((REAL / name).is_dir() for name in ("crossner", "xquad", "banking77", "btc-ner")):
+        return {}
+    sys.path.insert(0, str(HERE.parent / "bench"))
+    from pairs import data_of  # type: ignore[import-not-found]
+
+    few = {"model": "hf/sentence-transformers/all-MiniLM-L6-v2", "strategy": "top", "unfreeze": 2, "lr": 1e-3}
+    return {
+        "tags": {"data": REAL / "crossner" / "politics", **few},
+        "questions": {"data": REAL / "xquad" / "xquad.en.json", "max_length": 256, **few},
+        "pairs": {"data": data_of("pairs"), **few},
+        "numbers": {"data": data_of("numbers"), "task": "text-regression", **few},
+    }
 
 
 def opened(browser: str, page: Path, width: int, light: str, folder: Path) -> Image.Image:
