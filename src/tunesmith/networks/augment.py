@@ -9,18 +9,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def shaken(tensor: Tensor, strength: float = 0.2) -> Tensor:
+def shaken(tensor: Tensor, strength: float = 0.2, *, axis: int | None = None) -> Tensor:
     """Stored activations with each channel of each example scaled by 1 ± strength at random.
 
-    tensor: [B, D], token states [B, T, D], maps [B, C, H, W] or, of square images, [B, H, W, C]. Changes of
-    brightness per channel were the best of twenty in Bär et al. 2024 (FroFA, arXiv:2403.10519). Numbers are
-    drawn from torch's global generator.
+    tensor: [B, D], token states [B, T, D], maps [B, C, H, W] or [B, H, W, C]. axis: of maps the dimension of
+    the channels; None: what their shape says, of square images. Changes of brightness per channel were the
+    best of twenty in Bär et al. 2024 (FroFA, arXiv:2403.10519). Numbers are drawn from torch's global
+    generator.
     """
     import torch
 
+    from tunesmith.networks.kinds import axis_of_maps
+
     shape = [tensor.shape[0], *[1] * (tensor.ndim - 1)]
-    last = tensor.ndim != 4 or (tensor.shape[1] == tensor.shape[2] != tensor.shape[3])
-    channel = tensor.ndim - 1 if last else 1
+    channel = axis_of_maps(tensor, axis) if tensor.ndim == 4 else tensor.ndim - 1
     shape[channel] = tensor.shape[channel]
     return tensor * (1 + strength * (2 * torch.rand(shape, device=tensor.device) - 1))
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
+from tunesmith.networks.kinds import axis_of_maps, stated_axis
 from tunesmith.networks.network import Network, said_by
 from tunesmith.networks.pooled import mean_of_tokens
 from tunesmith.networks.replay import ENTRY, Cut, conducted
@@ -35,8 +36,15 @@ class Prefix(nn.Module):
         self.widths: tuple[int, ...] = ()  # of the pooled features, stage by stage; known after a call
         self._network = (network,)  # in a tuple: it is no module of this one
         self._owner = {path: i for i, part in enumerate(network.parts) for path in part.modules}
+        self._axes = {path: stated_axis(network.module, path) for path in self._owner}
         self._last = len(network.stages) if pooled else max(cut.at for cut in cuts)
         self._wanted = {leaf.call for cut in cuts for leaf in cut.stored}
+
+    @property
+    def axes(self) -> list[int | None]:
+        """Stage by stage the dimension of its maps that counts channels, as its last module says."""
+        (network,) = self._network
+        return [self._axes[stage.modules[-1]] for stage in network.stages]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Images uint8 [C, 3, H, W], or token tensors [C, T] in the order of `names`."""
@@ -49,6 +57,7 @@ class Prefix(nn.Module):
         cut_at = {cut.at: cut for cut in self.cuts}
         mask = given.get("attention_mask") if isinstance(given, Mapping) else None
         latest: Any = None
+        axis: int | None = None  # of the channels in what ran last
 
         def boundary(at: int, arguments: list[Any]) -> None:
             if cut := cut_at.get(at):
@@ -60,12 +69,12 @@ class Prefix(nn.Module):
             if self.pooled:
                 main = main_tensor([*arguments, *tree_flatten(latest)[0]], len(inputs[0]))
                 none = inputs[0].new_zeros((len(inputs[0]), 0), dtype=torch.float32)
-                pooled.append(none if main is None else pooled_features(main, mask))
+                pooled.append(none if main is None else pooled_features(main, mask, axis=axis))
 
         def play(
             path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
-            nonlocal count, passed, latest
+            nonlocal count, passed, latest, axis
             if self._owner[path] > passed:
                 arguments = tree_flatten((args, kwargs))[0]
                 while passed < min(self._owner[path], self._last):
@@ -73,7 +82,7 @@ class Prefix(nn.Module):
                     boundary(passed, arguments)
                 if passed == self._last:
                     raise _Reached
-            latest = forward(*args, **kwargs)
+            latest, axis = forward(*args, **kwargs), self._axes[path]
             if count in self._wanted:
                 outputs[count] = tree_flatten(latest)[0]
             count += 1
@@ -93,15 +102,15 @@ class _Reached(BaseException):
     """The network came to its last cut; an `except Exception` of its own does not catch this."""
 
 
-def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
+def pooled_features(features: Tensor, mask: Tensor | None = None, *, axis: int | None = None) -> Tensor:
     """Averaged over positions or tokens, [B, D].
 
-    features: [B, D], maps [B, C, H, W] or [B, H, W, C] of square images, token states [B, T, D].
+    features: [B, D], maps [B, C, H, W] or [B, H, W, C], token states [B, T, D].
     mask: [B, T], 1 for a token and 0 for padding, which does not count.
+    axis: of maps the dimension of the channels; None: what their shape says, of square images.
     """
     if features.ndim == 4:
-        _, a, b, c = features.shape
-        return features.mean((1, 2) if a == b != c else (2, 3))
+        return features.mean((1, 2) if axis_of_maps(features, axis) == 3 else (2, 3))
     if features.ndim == 3:
         if mask is None or mask.shape != features.shape[:2]:
             return features.mean(1)

@@ -122,6 +122,10 @@ class Cut:
     chain: tuple[str, ...] = ()
     solid: bool = False
 
+    def maker(self, leaf: Leaf) -> str:
+        """The path of the frozen module that puts a leaf out; of an argument, of the one that ran last."""
+        return self.calls[leaf.call][0] if self.calls else ""
+
     def resume(self, network: Network, tensors: Sequence[Tensor], rest: Any) -> Any:
         """What the network puts out, from the stored tensors on.
 

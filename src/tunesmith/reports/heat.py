@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tunesmith.networks.kinds import axis_of_maps, stated_axis
 from tunesmith.reports.asked import Asked
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def heat_map(network: Network, item: Mapping[str, Any], asked: Asked) -> NDArray
     with torch.enable_grad():
         with _watched(network) as seen:
             value = _value(network, argument, pixels.detach().requires_grad_(), asked)
-        found = (_of_part(seen, part, value) for part in reversed(network.parts))
+        found = (_of_part(network, seen, part, value) for part in reversed(network.parts))
         heat = next((heat for heat in found if heat is not None), None)
         if isinstance(heat, int):
             heat = _integrated(network, argument, pixels, asked, heat)
@@ -96,16 +97,19 @@ def _watched(network: Network) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _of_part(seen: Mapping[str, Tensor], part: Stage, value: Tensor) -> NDArray[np.float64] | int | None:
+def _of_part(
+    network: Network, seen: Mapping[str, Tensor], part: Stage, value: Tensor
+) -> NDArray[np.float64] | int | None:
     """The heat [h, w] on the last maps of a stage that reach the answer; of tokens, places a side.
 
     Inside the stage's modules if no places leave them: it may end in pooling. None without places.
     """
     inner = tuple(f"{path}." for path in part.modules)
-    outer = [path for path in seen if path in part.modules and _form(seen[path])]
-    within = [path for path in seen if path.startswith(inner) and _form(seen[path])]
+    forms = {path: _form(values, stated_axis(network.module, path)) for path, values in seen.items()}
+    outer = [path for path in seen if path in part.modules and forms[path]]
+    within = [path for path in seen if path.startswith(inner) and forms[path]]
     for path in reversed(outer or within):
-        values, form = seen[path], _form(seen[path])
+        values, form = seen[path], forms[path]
         if form == "tokens":
             return math.isqrt(values.shape[1])
         (gradient,) = torch.autograd.grad(value.sum(), [values], retain_graph=True, allow_unused=True)
@@ -119,20 +123,23 @@ def _of_part(seen: Mapping[str, Tensor], part: Stage, value: Tensor) -> NDArray[
     return None
 
 
-def _form(values: Tensor) -> str | None:
+def _form(values: Tensor, axis: int | None) -> str | None:
     """How an image's places lie in a tensor: "channels first" or "last", "tokens", or None: nowhere.
 
+    axis: of maps the dimension of the channels; None where nobody says.
     Images are square here. Attention has the form of a map too, but its rows add up to 1.
     """
     if len(values) != 1 or not values.is_floating_point():
         return None
     if values.ndim == 4:
-        if values.shape[2] == values.shape[3] > 1:
-            total = values.detach().sum(-1)
-            return (
-                None if bool(torch.allclose(total, torch.ones_like(total), atol=1e-3)) else "channels first"
-            )
-        return "channels last" if values.shape[1] == values.shape[2] > 1 else None
+        last = axis_of_maps(values, axis) == 3
+        height, width = values.shape[1:3] if last else values.shape[2:]
+        if not height == width > 1:
+            return None
+        total = values.detach().sum(-1)
+        if not last and bool(torch.allclose(total, torch.ones_like(total), atol=1e-3)):
+            return None
+        return "channels last" if last else "channels first"
     if values.ndim == 3:
         side = math.isqrt(values.shape[1])
         return "tokens" if side > 1 and values.shape[1] - side * side <= MOST_PREFIX else None

@@ -56,6 +56,8 @@ class KerasGraph(nn.Module):
     Whether it was once called with `training=False` is not asked: what stands still, a plan says.
     """
 
+    channel_axis = 3  # of maps, as Keras has them, unless a layer says otherwise
+
     def __init__(self, model: Any) -> None:
         super().__init__()
         functional = inner(model)

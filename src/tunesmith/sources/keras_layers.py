@@ -107,9 +107,10 @@ class KerasLayer(nn.Module):
 
     @property
     def channel_axis(self) -> int:
-        """The dimension that a norm counts channels in."""
-        axis = self.layer.axis
-        return int(axis) % 4
+        """The dimension of its maps that counts channels."""
+        if self.like is nn.BatchNorm2d:
+            return int(self.layer.axis) % 4
+        return 1 if getattr(self.layer, "data_format", None) == "channels_first" else 3
 
     def hand_back(self) -> None:
         """Write the weights into the Keras layer that they came from."""

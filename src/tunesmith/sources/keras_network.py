@@ -21,6 +21,8 @@ from tunesmith.sources.keras_stages import by_blocks, stage_starts
 class Images(nn.Module):
     """Images as torch has them to images as a Keras model takes them, perhaps with blue first."""
 
+    channel_axis = 3
+
     def __init__(self, *, blue_first: bool) -> None:
         super().__init__()
         self.blue_first = blue_first
@@ -36,6 +38,8 @@ class Images(nn.Module):
 
 class ChannelsFirst(nn.Module):
     """Maps as Keras has them to maps as torch has them."""
+
+    channel_axis = 1
 
     def forward(self, maps: Tensor) -> Tensor:
         """[B, H, W, C] to [B, C, H, W]."""

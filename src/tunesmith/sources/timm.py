@@ -106,6 +106,9 @@ def _assembled(
     if not _head(module):  # a checkpoint without a head
         reset: Any = module
         reset.reset_classifier(want.outputs)
+    swin: Any = getattr(module, "layers", None)
+    if getattr(module, "output_fmt", None) == "NHWC" and swin is not None:
+        swin.channel_axis = 3  # maps with as many channels as places a side do not tell
     head = _head(module)
     if not head:
         raise BadOption(f"{where}: this network has no single classifier that could be replaced.")

@@ -148,6 +148,9 @@ def _build(name: Name, args: Mapping[str, Any], num_classes: int) -> nn.Module:
         )
     except (TypeError, ValueError, RuntimeError) as error:
         raise BadOption(f"{name}: torchvision refuses these arguments: {error}") from error
+    swin: Any = module
+    for part in swin.features[1:] if name.model.startswith("swin") else ():
+        part.channel_axis = 3  # maps with as many channels as places a side do not tell
     return module
 
 

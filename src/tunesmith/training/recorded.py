@@ -389,6 +389,9 @@ class Recorded:
             "unchecked": self._salt,
             "device": self.runner.device,
         }
+        axes = self.runner.prefix.axes
+        if not leaves and any(axes):  # maps that say it themselves are pooled as they say
+            identity["channels"] = axes
         extra = {"model": self.network.origin, "cut": where, "dtype": "float32"}
         self.keys[name] = shelf_key(identity)
         self.shelves[name] = self._store.shelf(self.keys[name], {**identity, **extra})

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tunesmith.networks.activations import Activations
 from tunesmith.networks.augment import shaken
+from tunesmith.networks.kinds import stated_axis
 from tunesmith.networks.network import Network
 from tunesmith.plan import Phase, Settings
 from tunesmith.tasks.task import Batch, Task
@@ -83,7 +84,10 @@ class Stepper:
         if isinstance(batch.inputs, Activations):
             if self.settings.augment != "features":
                 return batch
-            tensors = tuple(shaken(tensor) for tensor in batch.inputs.tensors)
+            cut, module = batch.inputs.cut, self.network.module
+            axes = [stated_axis(module, cut.maker(leaf)) for leaf in cut.stored]
+            pairs = zip(batch.inputs.tensors, axes, strict=True)
+            tensors = tuple(shaken(tensor, axis=axis) for tensor, axis in pairs)
             return replace(batch, inputs=replace(batch.inputs, tensors=tensors))
         if self.augment is None:
             return batch
