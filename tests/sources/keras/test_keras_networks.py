@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,34 @@ def test_the_input_of_a_resnet_is_what_keras_makes_of_the_same_pixels(keras: Any
     assert not torch.allclose(found, torch.from_numpy(ready[..., ::-1].copy()), atol=1e-3)
     assert len(network.stages) == 17
     assert network.family == "cnn"
+
+
+def test_an_efficientnet_of_keras_download_rescales_once_more_than_one_of_a_file(
+    keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/keras.md says. Nothing is downloaded: both have the same random weights."""
+    from keras.src.applications import efficientnet
+
+    with monkeypatch.context() as asked:
+        asked.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: "")
+        asked.setattr(keras.Model, "load_weights", lambda *_, **__: None)
+        options = {"include_top": False, "input_shape": (32, 32, 3)}
+        published = keras.applications.EfficientNetB0(weights="imagenet", **options)
+    published.save_weights(tmp_path / "b0.weights.h5")
+    published.save(tmp_path / "b0.keras")
+    whole: Any = load(str(tmp_path / "b0.keras"), want()).module
+    module: Any = load(f"keras/EfficientNetB0@{tmp_path / 'b0.weights.h5'}", want(image_size=32)).module
+    names = [type(layer).__name__ for layer in published.layers]
+    assert names.count("Rescaling") == 2
+    assert len([path for path, _ in module.named_modules() if "rescaling" in path]) == 1
+    images = 255 * torch.rand(2, 32, 32, 3)
+    with torch.no_grad():
+        theirs, ours = published(images, training=False), module.eval().backbone(images)
+        same = whole.eval().backbone(images)
+    assert not torch.allclose(ours, theirs, rtol=0.05)
+    assert torch.allclose(same, theirs, rtol=1e-3, atol=1e-6)
+    wanted = [1 / math.sqrt(deviation) for deviation in (0.229, 0.224, 0.225)]
+    assert list(published.layers[names.index("Normalization") + 1].scale) == pytest.approx(wanted)
 
 
 def test_the_form_of_an_own_model_is_said_and_can_be_chosen(
