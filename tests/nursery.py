@@ -8,12 +8,14 @@ Further keys, all optional. "argv": the command line is run instead of a verb. "
 child says. "cache": its cache folder. "signals": [[number, what, count] ...], to be sent to itself, in
 this order.
 "disk": the arguments of faults.arm, and "done", the file for what was asked of the disk.
+"largest": bytes that a file may have, as the system itself sees to it (EFBIG), whoever writes.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -82,6 +84,8 @@ def child(request: dict[str, Any]) -> int:
     if request.get("die"):
         die_at(*request["die"])
     signalled(request.get("signals", []))
+    if request.get("largest"):  # Python ignores SIGXFSZ, which would end the process
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], request["largest"]))
     disk = faults.arm(**request["disk"]) if request.get("disk") else None
     code = 0
     try:

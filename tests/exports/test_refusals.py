@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -132,17 +133,32 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     refused(photo_run, DiskFailed, "No space left on device; free some space", to="safetensors")
 
 
-def test_a_disk_that_is_full_for_torch_is_one_sentence_too(
+def test_what_torch_cannot_write_is_one_sentence_too(
     photo_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tunesmith.exports import torch_program
 
-    def full(*_: Any, **__: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
 
     monkeypatch.setattr(torch_program, "traced", lambda _: None)
-    monkeypatch.setattr(torch.export, "save", full)
+    monkeypatch.setattr(torch.export, "save", fails)
     refused(photo_run, BadExport, "cannot be written as a torch.export program", to="torch")
+
+
+@pytest.mark.parametrize("to", ["safetensors", "timm", "onnx", "torch", "openvino"])
+def test_a_disk_that_takes_no_whole_network_is_one_sentence_and_leaves_nothing(
+    to: str, ask: Callable[..., dict[str, Any]], photo_run: Path, tmp_path: Path
+) -> None:
+    """The system itself refuses, in the middle of the file, whoever writes it."""
+    argv = ["export", str(photo_run), "--to", to, "--out", str(tmp_path / "out" / "it")]
+    answer = ask("", beside={"argv": argv, "err": str(tmp_path / "said"), "largest": 200_000})
+    said = (tmp_path / "said").read_text()
+    assert (answer["killed"], answer["code"]) == (False, 2), said
+    (line,) = said.splitlines()[1:]  # after what it was about to write
+    assert line.startswith(f"error: {tmp_path / 'out' / 'it'}")
+    assert re.search("File too large; files may not grow so large there|look whether that disk is full", line)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_network_that_branches_on_its_input_is_refused_by_graphs(photos: Path, tmp_path: Path) -> None:

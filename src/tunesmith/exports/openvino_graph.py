@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.engines.compiled import first_line
 from tunesmith.engines.engine import quiet
 from tunesmith.engines.open_vino import no_telemetry
-from tunesmith.errors import BadExport
+from tunesmith.errors import BadExport, DiskFailed
 from tunesmith.exports.format import Runtime, Subject
 from tunesmith.exports.graph import traced
 from tunesmith.registry import require
@@ -57,10 +57,16 @@ class OpenVinoGraph:
                 ("task", subject.task.name),
             ):
                 graph.set_rt_info(json.dumps(told), [TOLD, key])
-            openvino.save_model(graph, folder / self.file, compress_to_fp16=False)
         except Exception as error:  # whatever a converter raises
             raise BadExport(
                 f"{subject.name} cannot be written as an OpenVINO graph: {first_line(error)}"
+            ) from error
+        try:
+            openvino.save_model(graph, folder / self.file, compress_to_fp16=False)
+        except RuntimeError as error:  # "iostream error": it does not say which
+            raise DiskFailed(
+                f"{folder / self.file} cannot be written by OpenVINO ({first_line(error)}); look whether "
+                f"that disk is full, or name a folder on another."
             ) from error
         return {}
 

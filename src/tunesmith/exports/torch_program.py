@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ class TorchProgram:
             "labels.json": json.dumps(subject.labels.names),
             "preprocess.json": json.dumps(subject.network.preprocess.spec()),
         }
-        torch.export.save(traced(subject), folder / self.file, extra_files=inside)
+        # In memory first: torch's own writer ends the process where a disk takes no more.
+        whole = io.BytesIO()
+        torch.export.save(traced(subject), whole, extra_files=inside)
+        (folder / self.file).write_bytes(whole.getbuffer())
         return {}
 
     def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:

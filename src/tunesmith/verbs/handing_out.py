@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from tunesmith.engines.compiled import first_line
-from tunesmith.errors import BadExport, BadRun, TunesmithError
+from tunesmith.errors import BadExport, BadRun, DiskFailed, TunesmithError
 from tunesmith.exports.card import CARD, card
 from tunesmith.exports.format import Format, Subject, live_answers, taken
 from tunesmith.exports.golden import GOLDEN, Golden, named, unnamed
@@ -153,7 +153,7 @@ def _nothing_left(place: Path) -> Iterator[None]:
         if new:
             with suppress(OSError):
                 place.parent.rmdir()
-        if isinstance(error, BadExport):
+        if isinstance(error, BadExport | DiskFailed):
             error.args = (_placed(str(error), place),)
         raise
 
