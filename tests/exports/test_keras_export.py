@@ -42,6 +42,9 @@ def test_a_keras_network_is_proven_by_keras(
     assert proof["equal"] == 1.0
     assert proof["runtime"].startswith("keras 3")
     assert folder.name == "keras"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "library_name: keras\n" in card
+    assert f"keras {keras.__version__}" in card
     opened = keras.saving.load_model(folder / "model.keras")
     answers = opened.predict(np.zeros((2, 32, 32, 3)), verbose=0)
     assert answers.sum(1) == pytest.approx([1.0, 1.0], abs=1e-5)

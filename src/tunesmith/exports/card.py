@@ -9,7 +9,7 @@ from typing import Any, Final
 from tunesmith.evaluation import Score, figure
 
 CARD: Final = "README.md"
-LIBRARIES: Final = {"transformers": "transformers", "timm": "timm", "onnx": "onnx", "openvino": "openvino"}
+LIBRARIES: Final = ("transformers", "timm", "keras", "onnx", "openvino")  # whose names the hub knows
 MOST: Final = 40  # classes in a table
 UNKNOWN: Final = "not known; ask whoever gave them to you"
 
@@ -114,7 +114,7 @@ def _front(facts: Facts) -> str:
     weights = facts.licences.get("weights")
     told = {
         "license": weights.lower() if weights and " " not in weights else "unknown",
-        **({"library_name": LIBRARIES[facts.format]} if facts.format in LIBRARIES else {}),
+        **({"library_name": facts.format} if facts.format in LIBRARIES else {}),
         **({"pipeline_tag": want["kind"]} if facts.answers != "numbers" else {}),
         **({"base_model": _hub_name(facts)} if _hub_name(facts) else {}),
         "tags": ["tunesmith", facts.described["task"], *([facts.format] if facts.format else [])],

@@ -13,7 +13,7 @@ from tunesmith.runs import Run
 from tunesmith.tasks import TASKS
 from tunesmith.verbs.options import IN_MEMORY
 
-PACKAGES: Final = ("tunesmith", "torch", "torchvision", "timm", "transformers")  # that a card names
+PACKAGES: Final = ("tunesmith", "torch", "torchvision", "timm", "transformers", "keras")  # a card names them
 
 
 def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
@@ -25,9 +25,7 @@ def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
         described=described,
         network=origin_name(manifest["network"]),
         seed=int(manifest["seed"]),
-        packages={
-            n: manifest.get("packages", {}).get(n) for n in ("tunesmith", "torch", "timm", "transformers")
-        },
+        packages={name: manifest.get("packages", {}).get(name) for name in PACKAGES},
         plan=table(run.plan, [part["name"] for part in described["parts"]]),
         scores=scores,
         answers=TASKS.load(described["task"])().answers,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunesmith.errors import BadOption, UnknownName
+from tunesmith.errors import BadOption, MissingPackage, UnknownName
 from tunesmith.networks.cuts import find_cut
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.prefix import Prefix
@@ -275,6 +275,17 @@ def test_a_variable_that_asks_for_another_backend_is_refused(monkeypatch: pytest
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(BadOption, match="KERAS_BACKEND is 'tensorflow'; unset it"):
         keras_on_torch()
+
+
+def test_keras_that_is_not_installed_is_named_with_the_line_that_installs_it(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "keras", None)
+    for name in (str(tiny_file), "keras/ResNet50@none"):
+        with pytest.raises(MissingPackage, match=r'pip install "tunesmith\[keras\]"'):
+            load(name, want())
 
 
 def test_the_keras_model_is_handed_back_with_the_weights_of_the_module(tiny_file: Path) -> None:
