@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tunesmith.training.batches import BUCKET, ahead, epoch_order, examples, reading_order
+from tunesmith.training.batches import BUCKET, POOLS, ahead, epoch_order, examples, reading_order
 
 
 @pytest.mark.parametrize(("count", "batch"), [(1, 1), (5, 2), (64, 8), (65, 8), (3, 10), (1001, 7)])
@@ -41,9 +41,19 @@ def padding(batches: list[np.ndarray], lengths: np.ndarray) -> float:
 
 def test_texts_of_similar_length_share_a_batch(seed: int) -> None:
     """Lengths drawn evenly from 1 to 512: two in a batch of 32 differ by 10 where 1,600 are sorted."""
-    lengths = np.random.default_rng(seed).integers(1, 513, 32 * BUCKET)
+    lengths = np.random.default_rng(seed).integers(1, 513, 32 * BUCKET * POOLS)
     assert padding(epoch_order(len(lengths), 32, seed=seed, epoch=0, lengths=lengths), lengths) < 0.03
     assert padding(epoch_order(len(lengths), 32, seed=seed, epoch=0), lengths) > 0.4  # what it is without
+
+
+def test_few_texts_do_not_meet_the_same_others_in_every_epoch(seed: int) -> None:
+    lengths = np.random.default_rng(seed).permutation(128)
+    met = set()
+    for epoch in range(10):
+        order = epoch_order(128, 8, seed=seed, epoch=epoch, lengths=lengths)
+        (own,) = (rows for rows in order if 0 in rows)
+        met |= {int(row) for row in own} - {0}
+    assert len(met) > 20  # 7 if all were sorted at once, at most 70
 
 
 def test_the_longest_texts_do_not_always_come_first(seed: int) -> None:

@@ -16,6 +16,7 @@ from tunesmith.plan import Phase, Plan, Settings
 from tunesmith.tasks.task import Task
 from tunesmith.training.events import EpochEnd, PhaseEnd, PhaseStart
 from tunesmith.training.loop import Training
+from tunesmith.training.progress import Progress
 
 Make = Callable[..., Network]
 HEAD, FULL = (0.0, 0.0, 0.0, 1e-3), (1e-3,) * 4
@@ -136,20 +137,16 @@ def test_after_patience_the_next_phase_begins_where_validation_was_best(
     assert not same(begun[1], seen[2])
 
 
-def test_of_equal_scores_the_lower_loss_is_better(small: Make, task: Task, pixels: Data) -> None:
-    """Nine validation examples: the accuracy stays, the loss falls, and the later network is kept."""
-    training = Training(
-        small(),
-        task,
-        pixels,
-        Plan("head", (Phase("head", 3, HEAD),), Settings(batch=8, metric="accuracy")),
-        device="cpu",
-    )
-    rows = [(e.row, e.best) for e in training if isinstance(e, EpochEnd)]
-    first = rows[0][0]
-    for row, best in rows[1:]:
-        if row["accuracy"] == first["accuracy"]:
-            assert best == (row["valid_loss"] < first["valid_loss"])
+def test_of_equal_scores_the_later_network_is_kept_and_patience_runs_out() -> None:
+    """The loss rises before the accuracy falls; it says whether waiting pays, not which network is better."""
+    progress = Progress()
+    rated = [(0.7, 0.5), (0.7, 0.6), (0.69, 0.1), (0.7, 0.4)]
+    assert [(progress.rate_validation(*own), progress.stale) for own in rated] == [
+        (True, 0),
+        (True, 1),
+        (False, 2),
+        (True, 0),
+    ]
 
 
 def test_of_a_loss_less_is_better(small: Make, task: Task, pixels: Data) -> None:

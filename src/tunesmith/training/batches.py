@@ -11,6 +11,7 @@ import numpy as np
 
 T = TypeVar("T")
 BUCKET = 50  # batches that are sorted by length together: little padding, and still a shuffle
+POOLS = 4  # of rows sorted so, at least: sorted all at once, few rows meet the same others in every epoch
 
 
 def epoch_order(
@@ -35,8 +36,9 @@ def epoch_order(
     if lengths is None:
         return [rows[i : i + batch] for i in range(0, count, batch)]
     batches = []
-    for start in range(0, count, batch * BUCKET):
-        pool = rows[start : start + batch * BUCKET]
+    size = batch * max(min(BUCKET, count // (batch * POOLS)), 1)
+    for start in range(0, count, size):
+        pool = rows[start : start + size]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         batches += [pool[i : i + batch] for i in range(0, len(pool), batch)]
     return [batches[i] for i in random.permutation(len(batches))]

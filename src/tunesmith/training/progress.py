@@ -83,13 +83,17 @@ class Progress:
         return row
 
     def rate_validation(self, score: float, loss: float) -> bool:
-        """Whether this epoch's validation is better than every one before it. Of a score more is better."""
+        """Whether this epoch's validation is as good at least as every one before it; more is better.
+
+        Of equal scores, which few examples often have, the later epoch is the better trained one: the loss
+        rises before the accuracy falls (Guo et al. 2017, arXiv:1706.04599).
+        """
         mark = {"score": score, "loss": loss, "phase": self.phase, "epoch": self.epoch}
         if _better(mark, self.phase_best):
             self.phase_best, self.stale = mark, 0
         else:
             self.stale += 1
-        best = _better(mark, self.best)
+        best = self.best is None or score >= self.best["score"]
         if best:
             self.best = mark
         return best

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -379,7 +379,7 @@ class Recorded:
 
     def _shelf(self, name: str, at: int, leaves: tuple[Leaf, ...], places: list[int], where: str) -> None:
         choice = self.choice
-        identity = {
+        identity: dict[str, Any] = {
             "what": "activations" if leaves else "pooled features",
             "network": self.runner.identity(at),
             "stored": [repr(leaf) for leaf in leaves],
