@@ -9,6 +9,7 @@ in another environment, answers the whole test split from the pixels on.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -27,9 +28,11 @@ from keras_page import SEEDS
 from running import DATA, PEERS, PLACE, RESULTS, interpreter, load, machine, photos, timed
 from tunesmith.data.read import read_items
 from tunesmith.networks.network import Want
+from tunesmith.networks.prefix import Prefix
 from tunesmith.runs import Run
 from tunesmith.sources import load as load_network
 from tunesmith.sources.keras_writing import write_keras
+from tunesmith.training.heads import ridge
 
 TRAIN, REST, EPOCHS, LR = 300, 379, 6, 1e-3
 WEIGHTS = DATA / "weights"
@@ -59,6 +62,7 @@ def main() -> None:
             keep(rows, f"{network} linear_probe {seed}", partial(head_of, network, seed))
         for strategy in STRATEGIES[1:]:
             keep(rows, f"{network} {strategy}", partial(fitted, network, strategy))
+    keep(rows, "timm-twin", twin)
 
 
 def keep(rows: dict[str, Any], key: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -113,6 +117,45 @@ def head_of(network: str, seed: int) -> dict[str, Any]:
     if "failed" not in row:
         row["accuracy"] = Run.open(out).scores["test"]["metrics"]["accuracy"]["value"]
     return row
+
+
+def twin() -> dict[str, Any]:
+    """The same weights as Keras' network and as timm's: their features, and a ridge probe on each."""
+    want = Want("image-classification", 6, image_size=96)
+    file = WEIGHTS / "mobilenetv2_035_notop.safetensors"
+    models = (NETWORKS["mobilenetv2_035"][0], f"timm/mobilenetv2_035?pad_type=same&bn_eps=0.001@{file}")
+    networks = [load_network(model, want) for model in models]
+    with (DATA / "trashnet" / "splits.csv").open(encoding="utf-8", newline="") as file:
+        told = [row for row in csv.DictReader(file) if row["split"] in ("train", "test")]
+    names = sorted({row["label"] for row in told})
+    truth = np.array([names.index(row["label"]) for row in told])
+    test = np.array([row["split"] == "test" for row in told])
+    features = [_features(network, [DATA / "trashnet" / row["path"] for row in told]) for network in networks]
+    answers = [
+        np.stack(ridge(own[~test].astype(float), truth[~test], 6).answers(own[test].astype(float))).argmax(1)
+        for own in features
+    ]
+    return {
+        "count": int(test.sum()),
+        "learned": int((~test).sum()),
+        "largest_difference": float(np.abs(features[0] - features[1]).max()),
+        "largest_feature": float(np.abs(features[1]).max()),
+        "equal_answers": int((answers[0] == answers[1]).sum()),
+        "accuracy": [round(float((own == truth[test]).mean()), 4) for own in answers],
+    }
+
+
+def _features(network: Any, paths: list[Path]) -> Any:
+    """What the head is given, [N, D]."""
+    prefix, found = Prefix(network), []
+    network.module.eval()
+    with torch.inference_mode():
+        for i in range(0, len(paths), 20):
+            pixels = network.preprocess.raw(
+                [{"path": str(path), "bytes": None} for path in paths[i : i + 20]]
+            )
+            found.append(prefix(pixels)[-1][:, -prefix.widths[-1] :].numpy())
+    return np.concatenate(found)
 
 
 def frozen_identical(run: Run, network: str) -> bool:

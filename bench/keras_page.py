@@ -52,6 +52,16 @@ def keras(found: Mapping[str, Any]) -> list[str]:
         cells.insert(2, _all(fits, "accuracy_of_best_epoch"))
         cells += [f"{mean(row['cpu_seconds'] for row in rows):.1f}" for rows in (heads, fits)]
         lines.append(f"| {network} | {' | '.join(cells)} |")
+    if twin := runs.get("timm-twin"):
+        first, second = twin["accuracy"]
+        photos, gap = twin["count"] + twin["learned"], twin["largest_difference"]
+        lines.append(
+            "\nThe same weights of MobileNetV2 alpha 0.35 as Keras' network and as timm's: features of "
+            f"{photos:,} photos of trashnet differ by {gap:.1e} at most, where the largest is "
+            f"{twin['largest_feature']:.1f}; a ridge probe learned from {twin['learned']:,} gives "
+            f"{twin['equal_answers']} of {twin['count']} test photos the same answer "
+            f"(accuracy {first:.3f} and {second:.3f})."
+        )
     return [*lines, f"\n`{found['command']}`\n"]
 
 

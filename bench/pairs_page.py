@@ -26,7 +26,8 @@ def beside_the_trainer(results: Mapping[str, Any]) -> list[str]:
         "## Pairs of texts, and numbers from texts, beside the Trainer\n",
         f"MiniLM as BertForSequenceClassification, all of it trained for {recipe['epochs']} epochs at "
         f"{recipe['lr']:g} in batches of {recipe['batch']}, on {sizes['train']:,} examples from real data "
-        f"(bench/pairs.py says how), scored on {sizes['test']:,}; means over seeds, each with one thread. "
+        f"(bench/pairs.py says how), scored on {sizes['test']:,}; means over seeds, each "
+        f"with one thread; intervals draw test examples and seeds again. "
         f"Seconds are of whole processes, the processor's behind them; load average before a run "
         f"{min(loads):.1f} to {max(loads):.1f}, so the processor's are those to compare.\n",
         "| data | score | seeds | tunesmith | Trainer | difference, paired | seconds, tunesmith | Trainer |",
