@@ -34,7 +34,7 @@ def test_a_ragged_row_is_named_with_both_counts(write: Write) -> None:
 
 
 def test_where_every_row_is_broken_the_first_is_named(write: Write) -> None:
-    with pytest.raises(BadData, match=r"a\.csv:2 has 1 fields where 2 are expected"):
+    with pytest.raises(BadData, match=r"a\.csv:2 has 1 field where 2 are expected"):
         open_table(write("a.csv", "text,label\na\nb\n")).head()
 
 

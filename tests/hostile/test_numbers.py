@@ -95,7 +95,7 @@ def test_of_several_columns_the_one_that_holds_none_is_named(
 def test_a_column_that_is_missing_in_a_line_is_named(tmp_path: Path, refusal: Refusal) -> None:
     path = table(tmp_path, "1")
     path.write_text(path.read_text().replace("word,1\n", "word\n"))
-    assert refusal(read_all, path).startswith(f"a.csv:{WRONG} has 1 fields where 2 are expected")
+    assert refusal(read_all, path).startswith(f"a.csv:{WRONG} has 1 field where 2 are expected")
     left = read_all(path, skip_bad=True)
     assert sum(map(len, left.splits.values())) == 59
     assert [(found.kind, found.where) for found in left.left_out] == [("broken_rows", f"a.csv:{WRONG}")]

@@ -211,7 +211,7 @@ TABLES: dict[str, tuple[str, str]] = {
     ),
     "places of others": (
         '{"question": "a?", "context": "Bob did", "answers": ["Bob"], "answer_start": [0, 4]}',
-        "a.jsonl:1 has 1 answers and 2 places of answers",
+        "a.jsonl:1 has 1 answer and 2 places of answers",
     ),
     "nothing": ('{"question": "a?", "context": "Bob did", "answers": null}', "a.jsonl:1 has no label"),
 }
@@ -247,7 +247,7 @@ LINES: dict[str, tuple[str, str]] = {
     "a context that is a list": (own(context=["Bob did"]), "a.jsonl:12 has ['Bob did'] as context"),
     "an id again": (own(id="3"), "a.jsonl:12 has the id '3', which a.jsonl:4 has too"),
     "answers that are no JSON": (own(answers="[{"), "a.jsonl:12 has the answers '[{', which are no JSON"),
-    "places of others": (own(answer_start=[0, 4]), "a.jsonl:12 has 1 answers and 2 places of answers"),
+    "places of others": (own(answer_start=[0, 4]), "a.jsonl:12 has 1 answer and 2 places of answers"),
     "an answer that is a number": (own(answers=[7]), "a.jsonl:12 has 7 as answer 1; an answer is a text"),
     "a place that is text": (
         own(answers=[{"text": "Bob", "answer_start": "x"}]),

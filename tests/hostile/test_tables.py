@@ -30,7 +30,7 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(table: Write, tm
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "too few fields": (b"lonely\n", "a.csv:12 has 1 fields where 2 are expected"),
+    "too few fields": (b"lonely\n", "a.csv:12 has 1 field where 2 are expected"),
     "too many fields": (b"a,b,c\n", "a.csv:12 has 3 fields where 2 are expected"),
     "an open quote": (b'"never closed,a\nb,a\n', "a.csv:12: the quotes of the record that starts here"),
     "a quote amid": (b'"a"b,a\n', "a.csv:12: the quotes"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunesmith.data.labels import missing, short
+from tunesmith.data.rows import counted
 
 UNPLACED: Final = -1  # what some data say of an answer that is nowhere in its context
 AROUND: Final = 10  # characters that a message shows
@@ -100,7 +101,8 @@ def _given(value: Any, start: Any) -> tuple[tuple[str, int | None], ...] | str |
         return f"has the answers {short(value)}, a {type(value).__name__} where a text or a list is expected."
     starts = start if isinstance(start, list | tuple) else [start] * len(value) if len(value) == 1 else None
     if starts is not None and len(starts) != len(value):
-        return f"has {len(value)} answers and {len(starts)} places of answers; there is one place for each."
+        there = f"{counted(len(value), 'answer')} and {counted(len(starts), 'place')} of answers"
+        return f"has {there}; there is one place for each."
     found = []
     for number, own in enumerate(value):
         text, at = own, None if starts is None else starts[number]

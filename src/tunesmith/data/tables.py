@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tunesmith.data.json_tables import columns_of, records
 from tunesmith.data.labels import short
-from tunesmith.data.rows import Row, some
+from tunesmith.data.rows import Row, counted, some
 from tunesmith.errors import BadData
 
 ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -135,7 +135,9 @@ def _delimited(path: Path, name: str, columns: tuple[str, ...] | None) -> Table:
                     yield where, tuple(record)
                     continue
                 cure = "put quotes around fields that hold a separator" if has_header else "name all of them"
-                found = f"{len(record)} fields where {len(names)} are expected ({some(list(names))})"
+                found = (
+                    f"{counted(len(record), 'field')} where {len(names)} are expected ({some(list(names))})"
+                )
                 yield where, Unread.of(names, f"{where} has {found}; {cure}.")
 
     return Table(name, names, rows, path.parent)
