@@ -122,8 +122,8 @@ def head_of(network: str, seed: int) -> dict[str, Any]:
 def twin() -> dict[str, Any]:
     """The same weights as Keras' network and as timm's: their features, and a ridge probe on each."""
     want = Want("image-classification", 6, image_size=96)
-    file = WEIGHTS / "mobilenetv2_035_notop.safetensors"
-    models = (NETWORKS["mobilenetv2_035"][0], f"timm/mobilenetv2_035?pad_type=same&bn_eps=0.001@{file}")
+    weights = WEIGHTS / "mobilenetv2_035_notop.safetensors"
+    models = (NETWORKS["mobilenetv2_035"][0], f"timm/mobilenetv2_035?pad_type=same&bn_eps=0.001@{weights}")
     networks = [load_network(model, want) for model in models]
     with (DATA / "trashnet" / "splits.csv").open(encoding="utf-8", newline="") as file:
         told = [row for row in csv.DictReader(file) if row["split"] in ("train", "test")]

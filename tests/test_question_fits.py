@@ -43,6 +43,9 @@ def test_a_fit_finds_out_that_these_are_questions(run: Run) -> None:
     assert set(scores["baselines"]) == {*plain, "linear probe", "random twin"}
     assert {"exact_match", "f1", "answer_loss"} <= set(scores["test"]["metrics"])
     assert "the linear probe" in scores["verdict"]
+    (*_, (count, value)) = scores["learning"]["pretrained"]
+    assert count == scores["learning"]["doubling"]["labels"]
+    assert value == pytest.approx(scores["baselines"]["linear probe"]["metrics"]["f1"]["value"])
 
 
 def test_answers_are_shown_in_their_context(run: Run, riddles: Callable[..., Path]) -> None:

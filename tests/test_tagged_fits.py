@@ -104,7 +104,9 @@ def test_pretrained_features_are_compared_with_those_of_random_weights(run: Run)
     assert scores["twin"] == {"learned_from": 60, "tested_on": 24}
     assert "random twin" in scores["baselines"]
     assert scores["baselines"]["random twin"] != scores["baselines"]["linear probe"]
-    assert "learning" not in scores
+    learned = scores["learning"]["pretrained"]
+    assert [count for count, _ in learned] == [30, 60]
+    assert learned[-1][1] == pytest.approx(scores["baselines"]["linear probe"]["metrics"]["f1"]["value"])
 
 
 def test_networks_for_tags_are_ranked_by_their_words(options: dict[str, Any]) -> None:

@@ -27,8 +27,8 @@ class Curve:
 
     sizes: tuple[int, ...]
     values: tuple[float, ...]
-    half: Answers
-    whole: Answers
+    half: list[Any]
+    whole: list[Any]
 
 
 def sizes(count: int) -> tuple[int, ...]:
@@ -59,17 +59,26 @@ def learning_curve(
     `asked`, more is better. Examples are drawn with each class, or tenth of the numbers, at its share.
     whole: answers of a head that has learned from all of the features, where they are known already.
     """
-    tried = sizes(len(known))
+
+    def learned(size: int, draw: int) -> Answers:
+        if size == len(known) and whole is not None:
+            return whole
+        rows = sampled(targets, size, seed=seed + draw)
+        return ridge(known[rows].astype(float), targets[rows], outputs).answers(asked.astype(float))
+
+    return curve(len(known), learned, score)
+
+
+def curve(count: int, learned: Callable[[int, int], list[Any]], score: Callable[[list[Any]], float]) -> Curve:
+    """Scores of heads that have learned from more and more of some examples.
+
+    learned: a head's answers by the number of examples, and by the draw of them where there are several.
+    """
+    tried = sizes(count)
     values, answers = [], []
     for size in tried:
-        draws = range(DRAWS if size <= FEW and size < len(known) else 1)
-        for draw in draws:
-            if size == len(known) and whole is not None:
-                answers.append(whole)
-                continue
-            rows = sampled(targets, size, seed=seed + draw)
-            own = ridge(known[rows].astype(float), targets[rows], outputs).answers(asked.astype(float))
-            answers.append(own)
+        draws = range(DRAWS if size <= FEW and size < count else 1)
+        answers += [learned(size, draw) for draw in draws]
         values.append(float(np.mean([score(own) for own in answers[-len(draws) :]])))
     return Curve(tried, tuple(values), answers[-2], answers[-1])
 

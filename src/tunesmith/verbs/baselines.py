@@ -25,6 +25,7 @@ from tunesmith.training.sampling import sampled
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import answers_of, probe_head
 from tunesmith.training.solving_parts import answers_with, solve_parts
+from tunesmith.verbs.curves import curve_of, curve_of_parts
 from tunesmith.verbs.loading import load_network
 from tunesmith.verbs.rankings import RANKING
 from tunesmith.verbs.reporting import Reporter
@@ -33,7 +34,6 @@ from tunesmith.verbs.started import Started
 from tunesmith.verbs.twin import (
     KNOWN,
     Twin,
-    curve_of,
     drawn_rows,
     probed_rows,
     twin_of,
@@ -57,7 +57,7 @@ class Baselines:
     head: the linear probe, solved in closed form; None of a task of parts that has none. answers:
     predictions by name and split. twin: None where it was not asked for, or cannot be made. others: the
     probes of other networks, on the test split. curve: of the pretrained features; None where the metric is a
-    loss. said: what could not be made and why.
+    loss, and of parts whose features are not stored. said: what could not be made and why.
     unasked: forward passes of another network that nobody named, because a ranking saw it ahead.
     """
 
@@ -91,14 +91,15 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
     said: list[str] = []
     twin: Twin | str | None = None
     if targets is None:
-        of_parts = _probe_of_parts(started, answers, say)
+        of_parts, curve = _probe_of_parts(started, answers, say), None
         if of_parts is not None and started.asked["baselines"] != "none":
             twin = processes.from_main(lambda: twin_of_parts(started, say))
+            curve = processes.from_main(lambda: curve_of_parts(started, say))
         if isinstance(twin, str):
             said.append(f"no random twin: {twin}")
             say.say(said[-1])
             twin = None
-        return Baselines(of_parts, answers, twin=twin, said=tuple(said))
+        return Baselines(of_parts, answers, curve, twin, said=tuple(said))
     if started.asked["baselines"] != "none":
         simple = processes.from_main(lambda: _simple(started, targets, say))
         if isinstance(simple[1], str):

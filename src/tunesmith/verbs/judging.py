@@ -11,8 +11,9 @@ import numpy as np
 from tunesmith.choosing.learning_curve import forecast
 from tunesmith.evaluation import Scores, evaluate, groups_in, sign_of
 from tunesmith.verbs.baselines import Baselines
+from tunesmith.verbs.curves import curve_metric
 from tunesmith.verbs.started import Started
-from tunesmith.verbs.twin import TWIN, curve_metric, passes, passes_to_keep
+from tunesmith.verbs.twin import TWIN, passes, passes_to_keep
 from tunesmith.verdicts import sentence
 from tunesmith.verdicts.alarms import Alarm, Suspicion, below, harmed_classes, no_gain, proven
 from tunesmith.verdicts.keeping import PROBE, TRAINED

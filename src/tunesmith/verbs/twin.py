@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
-from tunesmith.choosing.learning_curve import MOST, Curve, learning_curve
+from tunesmith.choosing.learning_curve import MOST, Curve
 from tunesmith.errors import BadData, CannotReplay, EngineFailed, TunesmithError
 from tunesmith.networks.network import Network
 from tunesmith.networks.untrained import untrained
 from tunesmith.sources import SOURCES, resolve
-from tunesmith.tasks.task import less_is_better
 from tunesmith.training.baselines import by_features
 from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.sampling import drawn, sampled
 from tunesmith.training.solving_parts import answers_with, solve_parts
+from tunesmith.verbs.curves import curve_of
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 
@@ -187,42 +187,6 @@ def _uncopied(error: Exception) -> str:
 def probed_rows(started: Started) -> NDArray[np.int64]:
     """The training examples that the closed-form probe is solved on."""
     return drawn(len(started.data.train), KNOWN, seed=started.asked["seed"])
-
-
-def curve_of(
-    started: Started,
-    recorded: Recorded,
-    targets: NDArray[Any],
-    rows: NDArray[np.int64],
-    asked: NDArray[np.int64],
-    whole: list[Any] | None = None,
-) -> Curve | None:
-    """How good a head on some features becomes with how many labels, on some test examples.
-
-    whole: answers of a head that has learned from all of these rows, where they are known already.
-    """
-    task, labels, metric = started.task, started.labels, curve_metric(started)
-    targeted = task.targets(started.data.test, labels)
-    truth = [targeted[row] for row in asked]
-    if metric is None or len(rows) < 2 * len(labels.names):
-        return None
-    return learning_curve(
-        recorded.pooled(started.examples["train"], rows),
-        targets[rows],
-        recorded.pooled(started.examples["test"], asked),
-        lambda answers: task.score(task.outcomes(answers, truth), labels)[metric],
-        len(labels.names),
-        seed=started.asked["seed"],
-        whole=whole,
-    )
-
-
-def curve_metric(started: Started) -> str | None:
-    """What a learning curve shows: the metric that decides, or R² of numbers; None where less is better."""
-    metric = started.plan.settings.metric or started.task.deciding(started.labels)
-    if not less_is_better(metric):
-        return metric
-    return "r2" if started.task.answers == "numbers" else None
 
 
 def unaudited(network: Network, started: Started, train: Examples, *, engine: str) -> Recorded:
