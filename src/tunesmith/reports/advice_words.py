@@ -13,17 +13,17 @@ Words = Mapping[str, str]  # by language
 
 ADVICE: Final[Mapping[str, Words]] = {
     "leaked": {
-        "en": "{count} test examples lie in the training data too, so the score is too good; take them out "
-        "of one of them.",
+        "en": "Test examples that lie in the training data too: {count}. They make the score too "
+        "good; take them out of one of the two.",
         "zh": "有 {count} 个测试样本也出现在训练数据中，因此分数偏高；请从其中一方删除它们。",
     },
     "two_labels": {
-        "en": "{count} groups of identical examples have two labels, and no network can get both right; mend "
-        "the labels.",
+        "en": "Identical examples have two labels (groups of them: {count}), and no network can get both "
+        "right; mend the labels.",
         "zh": "有 {count} 组完全相同的样本带有两种标签，任何网络都无法同时答对；请修正标签。",
     },
     "suspected_labels": {
-        "en": "{count} labels look wrong; look at them before training longer.",
+        "en": "Labels that look wrong: {count}. Look at them before training longer.",
         "zh": "有 {count} 个标签看起来是错的；在继续训练之前请先检查它们。",
     },
     "test_below_valid": {

@@ -114,7 +114,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "probe to the fine-tuned one: on validation that was better than either end, or as good and simpler.",
     "short.shallower": "Of what is kept the lower half of the stages that training moved is as it was "
     "pretrained: on validation that was better than to leave them as trained, or as good and simpler.",
-    "short.leak": "Without {count} test examples that have a twin in training or validation, {metric} is "
+    "short.leak": "Without test examples that have a twin in training or validation ({count}), {metric} is "
     "{value} instead of {before}.",
     "short.facts": "{strategy}, {epochs}, {seconds}, {created}",
     "short.untimed": "{strategy}, {epochs}, {created}",
