@@ -43,6 +43,11 @@ bench: $(SETUP)  ## Measure what docs/numbers.md claims; resumable.
 	$(BIN)/python bench/planted.py
 	$(BIN)/python bench/predicting.py
 	$(BIN)/python bench/pairs.py
+	$(BIN)/python bench/tags.py
+	$(BIN)/python bench/questions.py
+	$(BIN)/python bench/keras_fits.py
+	$(BIN)/python bench/truth.py
+	$(BIN)/python bench/auto.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -31,7 +31,7 @@ def questions(found: Mapping[str, Any]) -> list[str]:
         plain = ", ".join(f"{name} {value:.3f}" for name, value in found["ours"]["baselines"].items())
         lines += [
             f"| seconds {which} (ours with baselines) | {seconds[0]:,.0f} | {seconds[1]:,.0f} | |",
-            f"\nF1 without a network: {plain}. So few questions do not lift F1 far off that floor; whether "
+            f"\nF1 of the baselines: {plain}. So few questions do not lift F1 far off that floor; whether "
             "the network learns at all the next line says.\n",
         ]
     if "overfit" in found:
