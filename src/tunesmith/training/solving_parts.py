@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +26,28 @@ OTHERS: Final = 30  # parts of a window that are not the answer: 100 are no bett
 BATCH: Final = 32  # rows that go through at a time
 
 
-def solve_parts(network: Network, task: Task, train: Feed, labels: Labels, *, seed: int = 0) -> Linear | None:
-    """The head of least squared error on frozen features of 20,000 parts (`Task.rows`), drawn by windows.
+@dataclass(frozen=True)
+class Parts:
+    """Some parts of drawn examples, as the head is given them, with their answers.
+
+    features: float32 [n, D]. targets: int [n] or float [n, K], as `tasks.rows.Rows` has them. of: int64 [n],
+    the example of each.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    of: np.ndarray
+
+    def head(self, outputs: int, examples: np.ndarray | None = None) -> Linear:
+        """The head of least squared error on all of them, or on those of some examples."""
+        rows = np.arange(len(self.of)) if examples is None else np.flatnonzero(np.isin(self.of, examples))
+        features, targets = self.features[rows], self.targets[rows]
+        weights = None if are_numbers(targets) else _weights(targets)
+        return least_squares(lambda: [(features, targets, weights)], outputs)
+
+
+def gathered(network: Network, task: Task, train: Feed, labels: Labels, *, seed: int = 0) -> Parts | None:
+    """20,000 parts of whole examples (`Task.rows`) that are drawn, for a linear head to be solved on.
 
     Where one part of a window is the answer, it meets 30 others of its window.
     None where the head is not one linear layer, where what it is given holds no such parts, and where there
@@ -39,23 +60,22 @@ def solve_parts(network: Network, task: Task, train: Feed, labels: Labels, *, se
     if not task.parts or labels.thresholds:
         return None
     draw = np.random.default_rng(seed)
-    features: list[np.ndarray] = []
-    targets: list[np.ndarray] = []
+    example_of = np.arange(len(train)) if train.examples.of is None else train.examples.of
+    found: list[tuple[np.ndarray, ...]] = []
     met = 0
-    for rows in _given(network, layer, task, train, labels, draw):
+    for rows, windows in _given(network, layer, task, train, labels, draw):
         if rows is None:
             return None
         some = _thinned(rows, draw)
-        features.append(rows.states[some].float().cpu().numpy())
-        targets.append(rows.targets[some].cpu().numpy())
+        own = [tensor[some].cpu().numpy() for tensor in (rows.states.float(), rows.targets, rows.of)]
+        found.append((own[0], own[1], example_of[windows[own[2]]]))
         met += len(some)
         if met >= MOST:
             break
     if not met:
         return None
-    known, answers = np.concatenate(features)[:MOST], np.concatenate(targets)[:MOST]
-    weights = None if are_numbers(answers) else _weights(answers)
-    return least_squares(lambda: [(known, answers, weights)], len(labels.names))
+    features, targets, of = (np.concatenate(own)[:MOST] for own in zip(*found, strict=True))
+    return Parts(features, targets, of)
 
 
 def _thinned(rows: Rows, draw: np.random.Generator) -> np.ndarray:
@@ -92,8 +112,8 @@ def answers_with(
 
 def _given(
     network: Network, layer: nn.Linear, task: Task, train: Feed, labels: Labels, draw: np.random.Generator
-) -> Iterator[Rows | None]:
-    """The parts of windows that are drawn, by what the head is given of them."""
+) -> Iterator[tuple[Rows | None, np.ndarray]]:
+    """The parts of windows that are drawn, by what the head is given of them, and which windows these are."""
     caught: list[Tensor] = []
     inner = layer.forward
 
@@ -109,10 +129,11 @@ def _given(
     try:
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
-                batch = train.batch(np.sort(order[start : start + BATCH]), task, labels).to(device)
+                windows = np.sort(order[start : start + BATCH])
+                batch = train.batch(windows, task, labels).to(device)
                 caught.clear()
                 network(batch.inputs)
-                yield task.rows(caught[0], batch)
+                yield task.rows(caught[0], batch), windows
     finally:
         del layer.__dict__["forward"]
 

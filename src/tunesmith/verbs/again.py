@@ -33,7 +33,7 @@ def read_from(asked: Mapping[str, Any]) -> str | None:
 
     if in_memory(asked) or not isinstance(asked.get("data"), str):
         return None
-    words = [asked["data"]]
+    words = [shown(Path(asked["data"]))] if Path(asked["data"]).is_absolute() else [asked["data"]]
     for name in ("task", *READING):
         value = asked.get(name, DEFAULTS[name])
         if value != DEFAULTS[name]:

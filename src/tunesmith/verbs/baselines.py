@@ -24,7 +24,7 @@ from tunesmith.training.feeds import Feed
 from tunesmith.training.sampling import sampled
 from tunesmith.training.solvers import Linear
 from tunesmith.training.solving import answers_of, probe_head
-from tunesmith.training.solving_parts import answers_with, solve_parts
+from tunesmith.training.solving_parts import Parts, answers_with, gathered
 from tunesmith.verbs.curves import curve_of, curve_of_parts
 from tunesmith.verbs.loading import load_network
 from tunesmith.verbs.rankings import RANKING
@@ -91,10 +91,11 @@ def baselines_of(started: Started, say: Reporter) -> Baselines:
     said: list[str] = []
     twin: Twin | str | None = None
     if targets is None:
-        of_parts, curve = _probe_of_parts(started, answers, say), None
-        if of_parts is not None and started.asked["baselines"] != "none":
+        of_parts, parts = _probe_of_parts(started, answers, say)
+        curve = None
+        if parts is not None and started.asked["baselines"] != "none":
             twin = processes.from_main(lambda: twin_of_parts(started, say))
-            curve = processes.from_main(lambda: curve_of_parts(started, say))
+            curve = processes.from_main(lambda: curve_of_parts(started, parts, say))
         if isinstance(twin, str):
             said.append(f"no random twin: {twin}")
             say.say(said[-1])
@@ -172,20 +173,22 @@ def short(model: str) -> str:
 
 def _probe_of_parts(
     started: Started, answers: dict[str, dict[str, list[Any]]], say: Reporter
-) -> Linear | None:
-    """The linear probe of tokens, where the head is made so; its answers are those of the network with it."""
+) -> tuple[Linear, Parts] | tuple[None, None]:
+    """The linear probe of words or tokens, and of which; its answers are those of the network with it."""
     depth = max(started.replaying.cuts, default=None) if started.replaying else None
     feeds = {s: Feed(own, started.recorded, depth) for s, own in started.examples.items()}
-    parts = started.network, started.task
+    network, task, labels = started.network, started.task, started.labels
     with say.work("baseline: linear probe on frozen features", len(feeds["train"])):
-        head = solve_parts(*parts, feeds["train"], started.labels, seed=started.asked["seed"])
-        if head is not None:
-            batch = 2 * started.plan.settings.batch
-            answers[PROBE] = {
-                split: answers_with(head, *parts, feeds[split], started.labels, batch=batch)
-                for split in ("valid", "test")
-            }
-    return head
+        parts = gathered(network, task, feeds["train"], labels, seed=started.asked["seed"])
+        if parts is None:
+            return None, None
+        head = parts.head(len(labels.names))
+        batch = 2 * started.plan.settings.batch
+        answers[PROBE] = {
+            split: answers_with(head, network, task, feeds[split], labels, batch=batch)
+            for split in ("valid", "test")
+        }
+        return head, parts
 
 
 def _probe(

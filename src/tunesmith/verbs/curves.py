@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tunesmith.choosing.learning_curve import Curve, curve, learning_curve
-from tunesmith.choosing.rows import windows_within
 from tunesmith.errors import BadData
 from tunesmith.tasks.task import less_is_better
-from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.sampling import drawn
-from tunesmith.training.solving_parts import MOST, answers_with, solve_parts
+from tunesmith.training.solving_parts import Parts, answers_with
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
 
@@ -61,36 +58,29 @@ def curve_metric(started: Started) -> str | None:
     return "r2" if started.task.answers == "numbers" else None
 
 
-def curve_of_parts(started: Started, say: Reporter) -> Curve | None:
-    """The same of a head on words or tokens, of as many examples as hold the tokens that it is solved on.
+def curve_of_parts(started: Started, parts: Parts, say: Reporter) -> Curve | None:
+    """The same of a head on words or tokens, of the examples of the parts that it was solved on.
 
-    None where there is no such head, and where the features before it are not stored: it would cost much.
+    None where the features before the head are not stored, so that each point would cost a pass.
     """
-    task, labels, metric = started.task, started.labels, curve_metric(started)
+    task, labels, seed, metric = started.task, started.labels, started.asked["seed"], curve_metric(started)
     depth = max(started.replaying.cuts, default=None) if started.replaying else None
-    train, seed = started.examples["train"], started.asked["seed"]
-    windows = windows_within(train, MOST, seed=seed)
-    rows = windows if train.of is None else np.unique(train.of[windows])
-    if depth is None or metric is None or len(rows) < FEWEST:
+    examples = np.unique(parts.of)
+    if depth is None or metric is None or len(examples) < FEWEST:
         return None
     truth = task.targets(started.data.test, labels)
     test = Feed(started.examples["test"], started.recorded, depth)
     batch = 2 * started.plan.settings.batch
 
     def learned(size: int, draw: int) -> list[Any]:
-        own = rows[drawn(len(rows), size, seed=seed + draw)]
-        split = started.data.train.select(own)
-        with closing(Examples(split, started.network.preprocess, started.store, task=task)) as known:
-            feed = Feed(known, started.recorded, depth)
-            head = solve_parts(started.network, task, feed, labels, seed=seed)
-            if head is None:
-                raise BadData(f"no head can be solved on the {task.parts} of {size} examples")
-            return answers_with(head, started.network, task, test, labels, batch=batch)
+        head = parts.head(len(labels.names), examples[drawn(len(examples), size, seed=seed + draw)])
+        return answers_with(head, started.network, task, test, labels, batch=batch)
 
-    with say.work(f"a learning curve of {len(rows):,} examples", 0):
+    def score(answers: list[Any]) -> float:
+        return task.score(task.outcomes(answers, truth), labels)[metric]
+
+    with say.work(f"a learning curve of {len(examples):,} examples", 0):
         try:
-            return curve(
-                len(rows), learned, lambda answers: task.score(task.outcomes(answers, truth), labels)[metric]
-            )
-        except BadData:  # too few to solve a head on: there is no curve then
+            return curve(len(examples), learned, score)
+        except BadData:  # none of a few has the parts of which a head can be made
             return None

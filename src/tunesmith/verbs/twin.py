@@ -20,7 +20,7 @@ from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.recorded import Recorded
 from tunesmith.training.sampling import drawn, sampled
-from tunesmith.training.solving_parts import answers_with, solve_parts
+from tunesmith.training.solving_parts import answers_with, gathered
 from tunesmith.verbs.curves import curve_of
 from tunesmith.verbs.reporting import Reporter
 from tunesmith.verbs.started import Started
@@ -77,7 +77,7 @@ def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | st
 
 
 def twin_of_parts(started: Started, say: Reporter) -> Twin | str | None:
-    """The same of heads on tokens (`solve_parts`); None of a task whose head is not solved so."""
+    """The same of heads on tokens (`gathered`); None of a task whose head is not solved so."""
     task, data, labels, seed = started.task, started.data, started.labels, started.asked["seed"]
     depth = max(started.replaying.cuts, default=None) if started.replaying else None
     if started.asked["baselines"] == "all":
@@ -104,11 +104,12 @@ def twin_of_parts(started: Started, say: Reporter) -> Twin | str | None:
     ):
         for own, recorded, at in ((started.network, started.recorded, depth), (network, None, None)):
             try:
-                head = solve_parts(own, task, Feed(known, recorded, at), labels, seed=seed)
+                parts = gathered(own, task, Feed(known, recorded, at), labels, seed=seed)
+                if parts is None:
+                    return None
+                head = parts.head(len(labels.names))
             except BadData as reason:
                 return str(reason)
-            if head is None:
-                return None
             answers.append(answers_with(head, own, task, Feed(test, recorded, at), labels, batch=batch))
     again = len(rows) + len(asked) if depth is None else 0
     pretrained, random = answers
