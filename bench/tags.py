@@ -59,7 +59,7 @@ def theirs(source: Path, folder: Path, epochs: int, seed: int) -> list[Any]:
     from tunesmith.sources import resolve
     from tunesmith.sources.transformers_files import folder_of
 
-    data = TASK.read(str(source))
+    data = TASK.read(str(source), seed=seed)  # of a set that comes in one piece it makes the splits
     labels = TASK.labels(data)
     where = folder_of(resolve(TASK.model))
     tokenizer = transformers.AutoTokenizer.from_pretrained(where)
@@ -144,7 +144,7 @@ def measure(name: str, halves: Sequence[str]) -> dict[str, Any] | None:
         if len(done) < len(HALVES):
             return None
         (mine, seconds), (other, longer) = done
-        data = TASK.read(str(source))
+        data = TASK.read(str(source), seed=int(name.partition(":")[2] or 0))
         labels = TASK.labels(data)
         targets = TASK.targets(data.test, labels)
     first, second = (TASK.score(TASK.outcomes(own, targets), labels) for own in (mine, other))
