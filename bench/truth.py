@@ -174,6 +174,7 @@ def evidence(folder: Path, name: str) -> dict[str, Any]:
     found = seen(
         network(name),
         task.want(labels, image_size=SIZE),
+        task,
         probe,
         open_store("20GB"),
         known,

@@ -18,10 +18,13 @@ from tunesmith.store import Store
 from tunesmith.tasks.task import Batch, Labels
 from tunesmith.tasks.text_classification import TextClassification
 from tunesmith.training.examples import Examples, truncation
+from tunesmith.training.supply import rows_count
 
 
 class Halves:
     """Cuts every text of four words or more into halves, and tells what it was given of each."""
+
+    answers = "parts"
 
     def cut(self, dataset: Any, preprocess: Any) -> Any:
         rows: dict[str, list[Any]] = {"id": [], "item": [], "of": []}
@@ -129,3 +132,82 @@ def test_pieces_travel_with_a_part_of_a_batch() -> None:
     batch = Batch({"ids": torch.zeros(3, 2)}, None, None, 3, pieces)
     assert [len(part.pieces) for part in batch.parts(3)] == [1, 1, 1]  # type: ignore[arg-type]
     assert torch.equal(batch.to(torch.device("cpu")).pieces, pieces)  # type: ignore[arg-type]
+
+
+TASK: Any = TextClassification()
+TAILS = datasets.Dataset.from_dict(
+    {
+        "id": list("wxyz"),
+        "item": ["a", "a a bb a bb bb a a", "a bb", "bb bb bb bb a"],
+        "label": ["no", "yes", "no", "yes"],
+        "weight": [1.0, 2.0, 3.0, 4.0],
+    }
+)
+
+
+@pytest.fixture
+def read(preprocess: TextPreprocess) -> Examples:
+    """Four texts of which two are read in windows of four tokens beside the special ones."""
+    return Examples(TAILS, TextPreprocess(preprocess.tokenizer, 6, long_texts="windows"), task=TASK)
+
+
+def test_examples_know_their_windows(read: Examples) -> None:
+    assert read.of is not None
+    assert read.of.tolist() == [0, 1, 1, 1, 2, 3, 3]
+    assert read.rows_of(np.array([3, 0, 1])).tolist() == [5, 6, 0, 1, 2, 3]
+    assert read.counts(np.array([3, 0, 1])).tolist() == [2, 1, 3]
+    assert read.rows_of(np.array([], np.int64)).tolist() == []
+    answers = [np.array([0.5, 0.5])] * 7
+    assert len(read.put_together(answers, TASK)) == 4
+    some = read.put_together(answers[:3], TASK, np.array([3, 0]))
+    assert len(some) == 2
+    given: Any = read.batch(np.arange(7), TASK, Labels(("no", "yes"), (2, 2)))
+    assert given.targets.tolist() == [0, 1, 1, 1, 0, 1, 1]
+    assert given.pieces is None
+
+
+def test_features_of_an_example_are_the_mean_of_its_windows(read: Examples) -> None:
+    of_rows = np.arange(14, dtype=np.float32).reshape(7, 2)
+    every = np.arange(4)
+    assert read.means(of_rows, every).tolist() == [[0, 1], [4, 5], [8, 9], [11, 12]]
+    some = np.array([3, 1])
+    assert read.means(of_rows[read.rows_of(some)], some).tolist() == [[11, 12], [4, 5]]
+    assert read.means(of_rows[:0], every[:0]).shape == (0, 2)
+
+
+def test_texts_that_are_read_in_windows_are_counted(read: Examples) -> None:
+    said = "2 of 4 texts are longer than 6 tokens, and are read in 5 windows"
+    assert truncation({"": read}) == said
+    read.whole_lengths = np.array([3, 6, 6, 7, 4, 6, 6])  # a word alone that is longer than a window
+    assert truncation({"": read}) == f"{said}; 1 of 7 windows are still longer, and are cut"
+
+
+def test_an_example_counts_once_whatever_its_windows(read: Examples) -> None:
+    weights, shares = rows_count(read, None, None, alike=False)
+    assert shares is None
+    assert weights is not None
+    assert weights.mean() == pytest.approx(1)
+    assert _per_example(read, weights) == pytest.approx([0.25] * 4)
+    own = np.array([1.0, 2.0, 3.0, 4.0]) / 2.5
+    weights, _ = rows_count(read, own, None, alike=False)
+    assert weights is not None
+    assert weights.mean() == pytest.approx(1)
+    assert _per_example(read, weights) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    alike, _ = rows_count(read, own, None, alike=True)  # as where each window has answers of its own
+    assert alike is not None
+    assert _per_example(read, alike) != pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert rows_count(read, None, None, alike=True) == (None, None)
+
+
+def test_an_example_is_drawn_as_often_as_its_share_says(read: Examples) -> None:
+    wanted = np.array([0.1, 0.2, 0.3, 0.4])
+    weights, shares = rows_count(read, None, wanted, alike=False)
+    assert weights is None  # what is drawn so counts once already
+    assert shares is not None
+    assert shares.sum() == pytest.approx(1)
+    assert _per_example(read, shares) == pytest.approx(wanted.tolist())
+
+
+def _per_example(examples: Examples, of_rows: np.ndarray) -> list[float]:
+    sums = np.bincount(examples.of, weights=of_rows)  # type: ignore[arg-type]
+    return list(sums / sums.sum())

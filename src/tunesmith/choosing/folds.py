@@ -67,7 +67,7 @@ def groups_of(data: Data, examples: Examples) -> np.ndarray:
     """What belongs together in the training split, [N]: the groups that were named, else equal bytes."""
     if "group" in data.train.column_names:
         return np.asarray(data.train["group"][:])
-    return np.unique(np.asarray([key.hex() for key in examples.keys]), return_inverse=True)[1]
+    return np.unique(np.asarray([key.hex() for key in examples.contents]), return_inverse=True)[1]
 
 
 def ridge_answers(

@@ -79,9 +79,9 @@ def evidence(
     It costs one forward pass of at most 2,000 examples, less what is stored, and forward and backward of
     64. Seconds are measured, so they differ from run to run; nothing else does.
     """
-    rows = probed_rows(len(examples), seed)
+    rows = probed_rows(len(examples.whole), seed)
     K = len(labels.names)
-    recorded.fill(examples, rows)
+    recorded.fill(examples, examples.rows_of(rows))
     folds = None if groups is None else fold_of(targets[rows], groups[rows], seed=seed)
     probes: list[tuple[float | None, float | None]] = []
     for stage in range(len(network.stages)):
@@ -108,7 +108,7 @@ def piloted(
     """The pilot with the head that a probe solves, where the head is linear."""
     if not has_linear_head(network):
         return pilot(network, task, labels, examples, seed=seed)
-    rows = probed_rows(len(examples), seed)
+    rows = probed_rows(len(examples.whole), seed)
     solved = probe_head(recorded, examples, targets, len(labels.names), rows=rows)
     return pilot(network, task, labels, examples, head=solved, seed=seed)
 

@@ -67,6 +67,7 @@ GROUPS = {  # of `fit`; the other verbs have few options
         "skip_bad",
         "image_size",
         "max_length",
+        "long_texts",
     ),
     "Frozen stages": ("engine", "replay", "views", "store_limit"),
     "The machine": ("precision", "device", "seed", "time_limit", "checkpoint_every", "offline"),

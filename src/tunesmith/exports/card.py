@@ -11,6 +11,9 @@ from tunesmith.evaluation import Score, figure
 CARD: Final = "README.md"
 LIBRARIES: Final = ("transformers", "timm", "keras", "onnx", "openvino")  # whose names the hub knows
 MOST: Final = 40  # classes in a table
+WINDOWED: Final = (
+    "The run reads long texts in windows and joins their answers, which an export leaves to its caller."
+)
 UNKNOWN: Final = "not known; ask whoever gave them to you"
 
 
@@ -96,8 +99,20 @@ def limits(facts: Facts) -> list[str]:
         )
     length = facts.described["preprocess"].get("max_length")
     if length and facts.answers != "parts":  # which are read in windows
-        said.append(f"Texts are cut after {length} tokens.")
+        said.append(_of_long_texts(facts, length))
     return said
+
+
+def _of_long_texts(facts: Facts, length: int) -> str:
+    """What becomes of texts that are longer than the network's window."""
+    if facts.described["preprocess"].get("long_texts") != "windows":
+        return f"Texts are cut after {length} tokens."
+    if facts.format is None:
+        return f"Texts of over {length} tokens are read in windows that overlap, and answers are joined."
+    return (
+        f"{WINDOWED} Here texts are cut after {length} tokens, so the answers to longer ones differ from "
+        f"those that were scored."
+    )
 
 
 def _front(facts: Facts) -> str:

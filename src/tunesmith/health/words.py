@@ -402,12 +402,12 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
             "truncated texts",
             "{count:,} of {total:,} {items} are longer than the {window:,} tokens that {model} reads, "
             "and are cut there.",
-            "If what matters stands at the end, raise --max-length or split the texts.",
+            "If what matters stands at the end, raise --max-length, or --long-texts windows.",
         ),
         "zh": Words(
             "被截断的文本",
             "{total:,} {counted}中有 {count:,} 条超过 {model} 的 {window:,} 个词元，会被截断。",
-            "如果关键内容在末尾，请增大 --max-length 或拆分文本。",
+            "如果关键内容在末尾，请增大 --max-length，或让 fit 读完全文：--long-texts windows。",
         ),
     },
     "short_texts": {

@@ -44,6 +44,7 @@ class Want:
     dropout: in the new head, in training.
     image_size: pixels a side; None: as the network was pretrained.
     max_length: tokens; None: the network's window, at most 512.
+    long_texts: what becomes of longer ones: "cut" there, or read in "windows" (`TextPreprocess`).
     pairs: texts come in twos (`tunesmith.data.pairs`).
     allow_missing: weights that a checkpoint lacks start random instead of being an error.
     untie: a head that shares a tensor with a stage gets its own copy.
@@ -56,6 +57,7 @@ class Want:
     dropout: float = 0.0
     image_size: int | None = None
     max_length: int | None = None
+    long_texts: str = "cut"
     pairs: bool = False
     allow_missing: bool = False
     untie: bool = False

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tunesmith.data.pairs import apart
 from tunesmith.errors import BadOption
 from tunesmith.networks.pixels import stacked
+from tunesmith.registry import did_you_mean
+
+LONG_TEXTS: Final = ("cut", "windows")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,12 +108,18 @@ class TextPreprocess:
     max_length: tokens, special ones included; what is longer is cut at the end, of a pair the longer text
         first.
     pairs: items are two texts (`tunesmith.data.pairs`), with the tokenizer's separator between them.
+    long_texts: "cut"; or "windows": a task that gives one answer of each text cuts what is longer into parts
+        that overlap (`Task.cut`), of which each fits. `raw` is given the parts.
     """
 
     tokenizer: Any
     max_length: int
     pairs: bool = False
     takes: str = "text"
+    long_texts: str = "cut"
+
+    def __post_init__(self) -> None:
+        check_long_texts(self.long_texts, self.tokenizer)
 
     def raw(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Texts to token tensors: int64 [B, T], T the longest of this batch."""
@@ -161,13 +170,31 @@ class TextPreprocess:
         return [len(ids) for ids in encoded["input_ids"]]
 
     def spec(self) -> dict[str, Any]:
-        """The window, and whether items are pairs; the tokenizer is saved beside it."""
-        pairs = {"pairs": True} if self.pairs else {}
-        return {"takes": "text", "max_length": self.max_length, **pairs}
+        """The window, whether items are pairs, whether long ones are windows; not the tokenizer."""
+        also: dict[str, Any] = {"pairs": True} if self.pairs else {}
+        if self.long_texts != "cut":
+            also["long_texts"] = self.long_texts
+        return {"takes": "text", "max_length": self.max_length, **also}
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files."""
         self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def check_long_texts(how: Any, tokenizer: Any = None) -> None:
+    """Raise BadOption for what no long text can be done with, and for windows that a tokenizer cannot find.
+
+    tokenizer: None: it is not known yet.
+    """
+    if how not in LONG_TEXTS:
+        guess = did_you_mean(str(how), LONG_TEXTS)
+        raise BadOption(f"long_texts must be one of {', '.join(LONG_TEXTS)}; found {how!r}{guess}")
+    if how == "windows" and tokenizer is not None and not tokenizer.is_fast:
+        raise BadOption(
+            f"{type(tokenizer).__name__} does not say where its tokens lie in the text, so long texts cannot "
+            f"be read in windows; leave long_texts out, or name a model with a fast tokenizer (a "
+            f"tokenizer.json)."
+        )
 
 
 def restore(spec: Mapping[str, Any], folder: Path) -> Preprocess:
@@ -179,4 +206,5 @@ def restore(spec: Mapping[str, Any], folder: Path) -> Preprocess:
 
     transformers = require("transformers", "transformers", "a model for texts")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    return TextPreprocess(tokenizer, spec["max_length"], spec.get("pairs", False))
+    also = {name: spec[name] for name in ("pairs", "long_texts") if name in spec}
+    return TextPreprocess(tokenizer, spec["max_length"], **also)

@@ -2,7 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
+
+LEAST: Final = 0.25  # of a network's window, that a text has beside even the longest other one
+HELD: Final = 64  # texts of which the windows are remembered: questions on one stand together
+
+
+class Windows:
+    """What the windows of texts are for one network, where a text stands alone or beside another.
+
+    longest: tokens that the network takes, special ones included. overlap: tokens that two windows share, at
+    most half of one. pair: whether another text stands beside each window; it leaves a quarter of `longest`
+    at least.
+    """
+
+    def __init__(self, tokenizer: Any, longest: int, overlap: int, *, pair: bool) -> None:
+        self._tokenizer, self._longest, self._overlap = tokenizer, longest, overlap
+        self._special = int(tokenizer.num_special_tokens_to_add(pair=pair))
+        self.length = lru_cache(HELD)(self._length)
+        self._ranges = lru_cache(HELD)(self._found)
+
+    def of(self, text: str, beside: str | None = None) -> list[tuple[int, int]]:
+        """Character ranges that cover a text, each of which fits; one range where the text does.
+
+        beside: what stands beside each of them whole.
+        """
+        room = self._longest - self._special
+        if beside is not None:
+            room = max(room - self.length(beside), int(self._longest * LEAST))
+        return self._ranges(text, max(room, 1))
+
+    def _length(self, text: str) -> int:
+        """Tokens of a text alone, without special ones."""
+        found = self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
+        return len(found["input_ids"])
+
+    def _found(self, text: str, room: int) -> list[tuple[int, int]]:
+        if self.length(text) <= room:
+            return [(0, len(text))]
+        return windows(text, self._tokenizer, room, min(self._overlap, room // 2))
 
 
 def windows(text: str, tokenizer: Any, room: int, overlap: int) -> list[tuple[int, int]]:

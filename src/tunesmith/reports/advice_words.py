@@ -123,6 +123,10 @@ MISSING: Final[Mapping[str, Words]] = {
         "en": "This network has no stage at which places of a picture or pieces of a text can be told apart.",
         "zh": "该网络没有能区分图片位置或文本片段的阶段。",
     },
+    "windows": {
+        "en": "Long texts are read in windows, and an answer that is joined of several has no one ground.",
+        "zh": "长文本按窗口读取，由多个窗口合并而成的答案没有单一的依据位置。",
+    },
     "not_kept": {
         "en": "The run did not keep it.",
         "zh": "这次运行没有保存它。",

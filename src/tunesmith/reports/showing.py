@@ -79,6 +79,9 @@ class Showing:
         if not isinstance(self.network.preprocess, ImagePreprocess if image else TextPreprocess):
             self.unexplained = "own_preprocess"
             return {}
+        if self._in_windows(str(item)):
+            self.unexplained = "windows"
+            return {}
         try:
             why = self._heat(item, asked) if image else spoken(self.network, str(item), asked)
         # A network of any form may stand here; that it cannot be explained must not cost the page.
@@ -88,6 +91,13 @@ class Showing:
             self.unexplained = "no_places"
             return {}
         return {"heat" if image else "tokens": why}
+
+    def _in_windows(self, item: str) -> bool:
+        """Whether a text's answer is joined of those to its windows, which have each their own grounds."""
+        form = self.network.preprocess if self.network is not None else None
+        if not isinstance(form, TextPreprocess) or form.long_texts != "windows":
+            return False
+        return form.lengths([item])[0] > form.max_length
 
     def _heat(self, item: Mapping[str, Any], asked: Asked) -> bytes | None:
         assert self.network is not None

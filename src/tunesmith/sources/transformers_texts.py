@@ -12,7 +12,7 @@ from tunesmith.errors import BadOption
 from tunesmith.networks.assemble import assemble
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.pooled import POOLINGS
-from tunesmith.networks.preprocess import TextPreprocess
+from tunesmith.networks.preprocess import TextPreprocess, check_long_texts
 from tunesmith.sources import Name
 from tunesmith.sources.transformers_files import TEXTS, beside, fetched
 from tunesmith.sources.transformers_modules import CLASSES, OWN, reading, text_module
@@ -31,9 +31,15 @@ def text_network(transformers: Any, name: Name, folder: str, config: Any, want: 
         reason,
     )
     pad(tokenizer, config)
+    check_long_texts(want.long_texts, tokenizer)  # before its weights load
     pooling = _pooling(name, folder, want)
     module, head, where, missing, words = text_module(transformers, name, folder, config, pooling, want)
-    preprocess = TextPreprocess(tokenizer, _window(module, tokenizer, config, folder, want), want.pairs)
+    preprocess = TextPreprocess(
+        tokenizer,
+        _window(module, tokenizer, config, folder, want),
+        want.pairs,
+        long_texts=want.long_texts,
+    )
     recipe = {
         "source": "hf",
         "model": name.model,

@@ -15,6 +15,7 @@ from tunesmith.data.data import Data, Finding
 from tunesmith.data.read import read
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
+from tunesmith.tasks.long_texts import likely_of, text_windows
 from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
 
@@ -75,6 +76,14 @@ class Classification(Uncut):
         """One output per class."""
         names = labels.names
         return Want(kind=self.kind, outputs=len(names), labels=names, pairs=self.pairs, **options)
+
+    def cut(self, dataset: Any, preprocess: Preprocess) -> Any | None:
+        """Windows of the texts that are too long for the network, if it is to read all of them; else None."""
+        return text_windows(dataset, preprocess)
+
+    def joined(self, predictions: Sequence[Any]) -> Any:
+        """The geometric mean of the windows' probabilities, made to sum to 1."""
+        return likely_of(predictions)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, class indices int64 [B] where there are labels, weights [B] where there are any."""

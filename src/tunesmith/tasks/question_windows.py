@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from tunesmith.data.pairs import apart, together
 from tunesmith.data.spilled import spilled
 from tunesmith.networks.preprocess import TextPreprocess
-from tunesmith.networks.windows import windows
-
-LEAST: Final = 0.25  # of a network's window, that a context has beside even the longest question
-HELD: Final = 64  # contexts of which the windows are remembered: questions on one stand together
+from tunesmith.networks.windows import Windows
 
 
 def question_windows(dataset: Any, preprocess: TextPreprocess, overlap: int) -> Any:
@@ -25,27 +21,15 @@ def question_windows(dataset: Any, preprocess: TextPreprocess, overlap: int) -> 
     tokenized, and counted where cut texts are.
     """
     kept = [name for name in ("id", "label", "weight") if name in dataset.column_names]
-    tokenizer, longest = preprocess.tokenizer, preprocess.max_length
-    special = tokenizer.num_special_tokens_to_add(pair=True)
-
-    @lru_cache(HELD)
-    def length(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
-
-    @lru_cache(HELD)
-    def ranges(context: str, room: int) -> list[tuple[int, int]]:
-        if length(context) <= room:
-            return [(0, len(context))]
-        return windows(context, tokenizer, room, min(overlap, room // 2))
+    windows = Windows(preprocess.tokenizer, preprocess.max_length, overlap, pair=True)
 
     def rows() -> Iterator[dict[str, Any]]:
         of = 0
         for block in dataset.select_columns(["item", *kept]).iter(batch_size=1000):
             for place, item in enumerate(block["item"]):
                 question, context = apart(item)
-                room = max(longest - special - length(question), int(longest * LEAST), 1)
                 also = {name: block[name][place] for name in kept}
-                for start, end in ranges(context, room):
+                for start, end in windows.of(context, question):
                     yield {"item": together(question, context[start:end]), "of": of, "start": start, **also}
                 of += 1
 

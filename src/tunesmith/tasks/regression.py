@@ -18,6 +18,7 @@ from tunesmith.data.read import read
 from tunesmith.errors import BadData
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.preprocess import Preprocess
+from tunesmith.tasks.long_texts import mean_of, text_windows
 from tunesmith.tasks.task import Batch, Labels, known_loss
 from tunesmith.tasks.uncut import Uncut
 
@@ -107,6 +108,14 @@ class Regression(Uncut):
         """One output per column."""
         names = labels.names
         return Want(kind=self.kind, outputs=len(names), labels=names, pairs=self.pairs, **options)
+
+    def cut(self, dataset: Any, preprocess: Preprocess) -> Any | None:
+        """Windows of the texts that are too long for the network, if it is to read all of them; else None."""
+        return text_windows(dataset, preprocess)
+
+    def joined(self, predictions: Sequence[Any]) -> Any:
+        """The mean of the windows' numbers."""
+        return mean_of(predictions)
 
     def collate(self, examples: Sequence[Mapping[str, Any]], preprocess: Preprocess, labels: Labels) -> Batch:
         """Raw inputs, standardised numbers float32 [B, K] where there are any, weights [B] likewise."""

@@ -15,7 +15,8 @@ Nobody else guesses what a task's answers are made of. What others need to know,
 - An example's `label` in the data is a string: a name, or JSON of an answer that has parts.
 - A task that has to see all of a long text cuts it (`cut`) into windows that fit the network. They are what
   is trained on, stored and replayed; `joined` makes one prediction of those of an example's windows, and
-  nobody after that knows of them. Of such a task `collate` is told where each token lies (`pieces`).
+  nobody after that knows of them. Of a task of parts `collate` is told where each token lies (`pieces`). Of
+  others an example counts once, whatever its windows, and its features are the mean of theirs.
 - `outcomes` are arrays with a row per unit, where an example may hold several units. Some names have a
   meaning: "truth" and "guess" are class indices, and two answers may then be compared by how often they are
   right; "target" and "answer" are numbers, compared by how far off they are; "mistakes" alone say how wrong

@@ -135,8 +135,8 @@ def by_features(
     """
     examples, targets, rows = train
     for own, some in ((examples, rows), asked):
-        if recorded.missing(own, some):
-            recorded.fill(own, some)
+        if recorded.missing(own, own.rows_of(some)):
+            recorded.fill(own, own.rows_of(some))
     if len(rows) > SMALL:
         solved = probe_head(recorded, examples, targets, outputs, rows=rows)
         return list(solved.answers(recorded.pooled(*asked)))

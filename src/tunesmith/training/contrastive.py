@@ -23,6 +23,7 @@ from tunesmith.training.examples import Examples
 from tunesmith.training.feeds import Feed
 from tunesmith.training.solving import linear_head
 
+NO_WINDOWS = "learning from pairs (strategy contrastive) compares texts as one vector each, not in windows"
 GROUP = 3  # an example, one of its class, one of another
 ROUNDS = 4  # of an epoch, in each of which every example meets two others: five epochs are SetFit's 20
 
@@ -39,6 +40,8 @@ def check_pairs(network: Network, task: Task) -> None:
             f"learning from pairs (strategy contrastive) is for texts, and {network.origin} takes "
             f"{network.preprocess.takes}s; use lp_ft, or linear_probe for few examples."
         )
+    if getattr(network.preprocess, "long_texts", "cut") == "windows":
+        raise BadPlan(f"{NO_WINDOWS}; leave long_texts out, or use lp_ft.")
     linear_head(network)
 
 

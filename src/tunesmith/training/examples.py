@@ -64,6 +64,7 @@ class Examples:
         self.whole = dataset
         windows = None if task is None else task.cut(dataset, preprocess)
         self.of: np.ndarray | None = None
+        placed = windows is not None and task is not None and task.answers == "parts"
         if windows is not None:
             dataset, self.of = windows, np.asarray(windows["of"][:], np.int64)
         self.dataset, self.preprocess, self._known = dataset, preprocess, known
@@ -79,7 +80,7 @@ class Examples:
         self._tokens: _Tokens | None = None
         if isinstance(preprocess, TextPreprocess):
             keys = self.keys if store else None
-            self._tokens = _Tokens(dataset, keys, preprocess, store, placed=self.of is not None)
+            self._tokens = _Tokens(dataset, keys, preprocess, store, placed=placed)
             self.lengths, self.whole_lengths = self._tokens.lengths, self._tokens.whole_lengths
 
     def __len__(self) -> int:
@@ -120,11 +121,38 @@ class Examples:
         """A content address per example, whatever it was cut into."""
         return self.keys if self.of is None else content_keys(self.whole, self._known)
 
-    def put_together(self, answers: Sequence[Any], task: Task) -> list[Any]:
-        """One prediction per example from those of its rows."""
+    def rows_of(self, examples: np.ndarray) -> np.ndarray:
+        """The rows of some examples, in their order: themselves, or their windows."""
+        if self.of is None:
+            return examples
+        first, last = (np.searchsorted(self.of, examples, side) for side in ("left", "right"))
+        return np.concatenate([np.zeros(0, np.int64), *map(np.arange, first, last)])
+
+    def counts(self, examples: np.ndarray) -> np.ndarray:
+        """How many rows each of some examples has, int64 [n]."""
+        if self.of is None:
+            return np.ones(len(examples), np.int64)
+        return np.searchsorted(self.of, examples, "right") - np.searchsorted(self.of, examples, "left")
+
+    def means(self, features: np.ndarray, examples: np.ndarray) -> np.ndarray:
+        """Features [n, D] of some examples, of those of their rows: the mean of each example's windows."""
+        if self.of is None or not len(examples):
+            return features
+        counts = self.counts(examples)
+        sums = np.add.reduceat(features.astype(np.float64), np.cumsum([0, *counts[:-1]]), axis=0)
+        return (sums / counts[:, None]).astype(features.dtype)  # type: ignore[no-any-return]
+
+    def put_together(
+        self, answers: Sequence[Any], task: Task, examples: np.ndarray | None = None
+    ) -> list[Any]:
+        """One prediction per example from those of its rows.
+
+        examples: whose rows were answered, in the order of `rows_of`; None: all.
+        """
         if self.of is None:
             return list(answers)
-        ends = np.searchsorted(self.of, np.arange(len(self.whole) + 1))
+        counts = self.counts(np.arange(len(self.whole)) if examples is None else examples)
+        ends = np.cumsum([0, *counts])
         return [task.joined(answers[a:b]) for a, b in itertools.pairwise(ends)]
 
     def keep_pixels(self) -> None:
@@ -280,20 +308,33 @@ class _Tokens:
 
 
 def truncation(splits: Mapping[str, Examples]) -> str:
-    """How many texts of each split are longer than the network's window, in words; "" where none is."""
-    cut, form = [], None
+    """How many texts of each split are longer than the network's window, and what becomes of them, in words.
+
+    "" where none is longer.
+    """
+    cut, read, form = [], [], None
+    windows = 0
     for split, own in splits.items():
         if own.whole_lengths is None or not isinstance(own.preprocess, TextPreprocess):
             continue
         form = own.preprocess
+        if own.of is not None and form.long_texts == "windows":
+            counts = own.counts(np.arange(len(own.whole)))
+            read.append(f"{int((counts > 1).sum()):,} of {len(own.whole):,} {split}".strip())
+            windows += int(counts[counts > 1].sum())
         if long := int((own.whole_lengths > form.max_length).sum()):
             cut.append(f"{long:,} of {len(own):,} {split}".strip())
-    if not cut or form is None:
+    if form is None:
         return ""
-    what = f"texts are longer than {form.max_length} tokens, and are cut there"
-    if form.pairs:
-        what = f"pairs are longer than {form.max_length} tokens together, and lose the end of the longer text"
-    return f"{', '.join(cut)} {what}"
+    longer = f"{'pairs' if form.pairs else 'texts'} are longer than {form.max_length} tokens"
+    together = " together" if form.pairs else ""
+    said = [f"{', '.join(read)} {longer}{together}, and are read in {windows:,} windows"] if read else []
+    if cut and form.long_texts == "windows":
+        said.append(f"{', '.join(cut)} windows are still longer, and are cut")
+    elif cut:
+        lost = "lose the end of the longer text" if form.pairs else "are cut there"
+        said.append(f"{', '.join(cut)} {longer}{together}, and {lost}")
+    return "; ".join(said)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

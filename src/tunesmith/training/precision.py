@@ -26,10 +26,10 @@ def precision_that_agrees(
     examples, targets: of the training split; class indices. options: of Recorded. The records of both
     precisions are kept; a second run computes none.
     """
-    if len(examples) < ASKED:
+    if len(examples.whole) < ASKED:
         return "fp32", f"for want of {ASKED} examples to compare the answers on"
     random = np.random.default_rng(options.get("seed", 0))
-    rows = np.sort(random.permutation(len(examples))[:ASKED])
+    rows = np.sort(random.permutation(len(examples.whole))[:ASKED])
     try:
         exact, coarse = (
             _features(Recorded(network, store, {}, examples, precision=precision, **options), examples, rows)
@@ -45,7 +45,7 @@ def precision_that_agrees(
 
 
 def _features(recorded: Recorded, examples: Examples, rows: np.ndarray) -> np.ndarray:
-    recorded.fill(examples, rows)
+    recorded.fill(examples, examples.rows_of(rows))
     found = recorded.pooled(examples, rows)
     recorded.close()
     return found

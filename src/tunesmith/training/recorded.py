@@ -177,8 +177,15 @@ class Recorded:
     # -- handing out -----------------------------------------------------------------------------
 
     def pooled(self, examples: Examples, rows: np.ndarray | None = None, *, stage: int = -1) -> np.ndarray:
-        """Pooled features that a stage hands on, float32 [n, D]; the last one's go to the head."""
-        rows = np.arange(len(examples)) if rows is None else rows
+        """Pooled features of examples that a stage hands on, float32 [n, D]; the last one's go to the head.
+
+        rows: of `examples.whole`; None: all. Of an example that is cut into windows the mean of theirs.
+        """
+        some = np.arange(len(examples.whole)) if rows is None else rows
+        return examples.means(self._handed_on(examples, examples.rows_of(some), stage), some)
+
+    def _handed_on(self, examples: Examples, rows: np.ndarray, stage: int) -> np.ndarray:
+        """The same of rows, which may be windows."""
         ends = np.cumsum(self.widths)
         stage = stage % len(self.widths)
         part = slice(int(ends[stage] - self.widths[stage]), int(ends[stage]))
@@ -228,7 +235,7 @@ class Recorded:
                     array = np.memmap(file, np.float32, "w+", shape=shape)
                     for start in range(0, shape[0], 1024):
                         rows = np.arange(start, min(start + 1024, shape[0]))
-                        array[rows] = self.pooled(examples, rows)
+                        array[rows] = self._handed_on(examples, rows, -1)
                     self._features[examples] = array
         return self._features[examples]
 

@@ -206,11 +206,13 @@ class Runner:
         except (OSError, TypeError):
             code.append(type(network.module).__qualname__)
         tokenizer = getattr(network.preprocess, "tokenizer", None)
+        form = dict(network.preprocess.spec())
+        form.pop("long_texts", None)  # which decides what is a row, and not what is said of it
         return {
             "weights": digest(tensors),
             "code": hashlib.sha256("\n".join(code).encode()).hexdigest(),
             "packages": {package: version(package) for package in PACKAGES},
-            "preprocess": network.preprocess.spec(),
+            "preprocess": form,
             "tokenizer": tokenizer_digest(tokenizer) if tokenizer is not None else "",
             "at": network.parts[at].name if at < len(network.stages) else "head",
         }

@@ -29,7 +29,7 @@ class Pooled(Protocol):
     """Where features come from: what is recorded, or what is computed now."""
 
     def pooled(self, examples: Examples, rows: np.ndarray | None = None) -> np.ndarray:
-        """What the head is given, float32 [n, D]."""
+        """What the head is given of examples, float32 [n, D]; of one that is cut into windows their mean."""
 
 
 def linear_head(network: Network) -> nn.Linear:
@@ -95,13 +95,15 @@ def solve_head(
 def probe_head(
     recorded: Recorded, examples: Examples, targets: np.ndarray, outputs: int, *, rows: np.ndarray
 ) -> Linear:
-    """`least_squares` on the pooled features of some rows, solved once: the store keeps the solution.
+    """`least_squares` on the pooled features of some examples, solved once: the store keeps the solution.
 
     targets: of all examples: classes [N], or numbers [N, outputs].
     """
     numbers = are_numbers(targets)
     own = targets[rows].astype(np.float64 if numbers else np.int64)
-    asked = record_key(b"".join(examples.keys[row] for row in rows), own.tobytes())
+    asked = record_key(b"".join(examples.keys[row] for row in examples.rows_of(rows)), own.tobytes())
+    if examples.of is not None:
+        asked = record_key(asked, examples.counts(rows).tobytes())
     code = hashlib.sha256(inspect.getsource(solvers).encode()).hexdigest()
     with recorded.solved(
         f"least squares, {outputs} {'numbers' if numbers else 'classes'}, by {code}"
@@ -119,8 +121,8 @@ def probe_head(
 
 def answers_of(head: Linear, recorded: Recorded, examples: Examples) -> list[np.ndarray]:
     """What a solved head says of every example: probabilities or numbers, float64 [K] each, in memory."""
-    starts = range(0, len(examples), ROWS)
-    rows = (np.arange(start, min(start + ROWS, len(examples))) for start in starts)
+    count = len(examples.whole)
+    rows = (np.arange(start, min(start + ROWS, count)) for start in range(0, count, ROWS))
     return [own for some in rows for own in head.answers(recorded.pooled(examples, some))]
 
 
@@ -132,8 +134,8 @@ def blocks_of(
     *,
     rows: np.ndarray | None = None,
 ) -> Iterator[Block]:
-    """What the head is given for some rows, with their targets and weights, a block at a time."""
-    rows = np.arange(len(examples)) if rows is None else rows
+    """What the head is given for some examples, with their targets and weights, a block at a time."""
+    rows = np.arange(len(examples.whole)) if rows is None else rows
     for start in range(0, len(rows), ROWS):
         some = rows[start : start + ROWS]
         own = None if weights is None else weights[some]

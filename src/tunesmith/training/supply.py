@@ -32,8 +32,9 @@ class Supply:
 
     recorded, replaying: what frozen stages put out, and where each phase goes on from it; None: every phase
         runs live.
-    weights, shares: how much each training row counts, and how often it is drawn, [N]; None: all the
-        same. augment: changes live images [B, 3, H, W]; None: nothing does.
+    weights, shares: how much each training example counts, and how often it is drawn, [N]; None: all the
+        same. of_rows: the same of what stands in batches, which may be windows of the examples.
+    augment: changes live images [B, 3, H, W]; None: nothing does.
     """
 
     task: Task
@@ -45,6 +46,7 @@ class Supply:
     replaying: Replaying | None
     weights: np.ndarray | None
     shares: np.ndarray | None
+    of_rows: tuple[np.ndarray | None, np.ndarray | None]
     augment: Callable[[Tensor], Tensor] | None
 
     def order(self, index: int, epoch: int, batch: int) -> list[np.ndarray]:
@@ -62,7 +64,7 @@ class Supply:
                 seed=self.plan.settings.seed,
                 epoch=(index * 1_000_000 + epoch) * rounds + turn,
                 lengths=self.examples["train"].lengths,
-                shares=self.shares,
+                shares=self.of_rows[1],
             )
         ]
 
@@ -112,8 +114,8 @@ class Supply:
 
     def _collate(self, feed: Feed, rows: np.ndarray) -> Batch:
         batch = feed.batch(rows, self.task, self.labels)
-        if self.weights is not None:
-            weights = torch.as_tensor(self.weights[rows], dtype=torch.float32)
+        if (own := self.of_rows[0]) is not None:
+            weights = torch.as_tensor(own[rows], dtype=torch.float32)
             if batch.weights is not None and batch.weights.ndim == 2:  # of tokens, which the task balances
                 weights = batch.weights * weights[:, None]
             batch = replace(batch, weights=weights)
@@ -140,9 +142,6 @@ def supply_of(
     examples = examples or {s: Examples(data.splits[s], preprocess, task=task) for s in splits}
     weights = example_weights(data.train, labels, balance)
     shares = sampling_shares(data.train, labels, balance)
-    if (of := examples["train"].of) is not None:  # an example's windows count as it does
-        weights = None if weights is None else weights[of] / weights[of].mean()
-        shares = None if shares is None else shares[of] / shares[of].sum()
     return Supply(
         task,
         data,
@@ -153,8 +152,30 @@ def supply_of(
         replaying,
         weights,
         shares,
+        rows_count(examples["train"], weights, shares, alike=task.answers == "parts"),
         _augmentation(plan.settings.augment, preprocess, task.takes),
     )
+
+
+def rows_count(
+    examples: Examples, weights: np.ndarray | None, shares: np.ndarray | None, *, alike: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """How much each row counts and how often it is drawn, of what that is of its example.
+
+    alike: a window counts as its example does; else all windows of an example together. What is drawn by
+    shares is drawn so, and counts as its example.
+    """
+    of = examples.of
+    if of is None:
+        return weights, shares
+    each: np.ndarray = np.ones(len(of)) if alike else 1.0 / np.bincount(of)[of]
+    if shares is not None:
+        shares = shares[of] * each
+        return None if weights is None else weights[of], shares / shares.sum()
+    if weights is None and alike:
+        return None, None
+    own = each if weights is None else weights[of] * each
+    return own / own.mean(), None
 
 
 def _augmentation(name: str, preprocess: Preprocess, takes: str) -> Callable[[Tensor], Tensor] | None:

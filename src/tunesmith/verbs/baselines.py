@@ -235,12 +235,13 @@ def _other(started: Started, model: str, targets: NDArray[Any], say: Reporter) -
     network = load_network(model, want)
     network.module.to(next(started.network.module.parameters()).device)
     splits = {
-        s: Examples(started.data.splits[s], network.preprocess, started.store) for s in ("train", "test")
+        s: Examples(started.data.splits[s], network.preprocess, started.store, task=started.task)
+        for s in ("train", "test")
     }
     rows, train = probed_rows(started), splits["train"]
     try:
         with closing(unaudited(network, started, train, engine=started.plan.settings.engine)) as recorded:
-            for own, some in ((train, rows), (splits["test"], None)):
+            for own, some in ((train, train.rows_of(rows)), (splits["test"], None)):
                 if missing := recorded.missing(own, some):
                     with say.work(f"features of {model}", missing) as done:
                         recorded.fill(own, some, progress=done)

@@ -59,7 +59,10 @@ def calibration_of(run: Run, data: Any) -> Calibration:
     form = run.model[0].preprocess
     learned, tested = (Examples(found.splits[split], form, task=task) for split in ("train", "test"))
     if tested.of is not None:
-        raise BadOption(f"int8 is there for tasks that see an example at once, and {task.name} cuts it up.")
+        raise BadOption(
+            f"int8 is judged by answers to whole examples, and {run.folder.name} reads long ones in "
+            f"windows; leave quantize out."
+        )
     rows = drawn(len(tested), JUDGED, seed=0)
     targets = task.targets(found.test, labels)
     return Calibration(

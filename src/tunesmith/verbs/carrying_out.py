@@ -17,12 +17,14 @@ from tunesmith.errors import BadOption, Diverged, NothingLearned, TunesmithError
 from tunesmith.files import clear_leftovers
 from tunesmith.health.saving import HEALTH, to_json
 from tunesmith.networks.network import Network
+from tunesmith.networks.preprocess import check_long_texts
 from tunesmith.plan import Plan, Settings, fits, table
 from tunesmith.reports.moved import Pretrained
 from tunesmith.runs import Run
 from tunesmith.seals import write_sealed
 from tunesmith.tasks.task import Labels, Task, target_array
 from tunesmith.training import processes
+from tunesmith.training.contrastive import NO_WINDOWS
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.events import EpochEnd, Event, Halved, Step
 from tunesmith.training.examples import Examples
@@ -79,6 +81,7 @@ def begin(
         say.say(reason)
     if isinstance(asked["plan"], str | Path):
         asked = {**asked, "plan": planning.read_plan(asked["plan"])}
+        refuse_pairs(asked)
     if asked["plan"] is not None:
         asked = {**asked, "seed": asked["seed"] or asked["plan"].settings.seed}
     if folder is None and not asked["dry_run"]:
@@ -116,7 +119,7 @@ def begin(
             refuse_other_weights(folder, network)
         # What cannot be trained is refused here, before a folder appears.
         Training(network, task, data, plan, labels=labels, device=asked["device"], examples=examples)
-        say_truncation(examples, say)
+        say_truncation(examples, task, say)
         begun = Begun(network, task, data, labels, examples, store, known, spent)
         decision = decide(asked, plan, begun, say, folder)
         plan = decision.plan
@@ -334,6 +337,14 @@ def _loss(plan: Plan) -> str:
     return "" if plan.settings.loss is None else f", loss {plan.settings.loss}"
 
 
+def refuse_pairs(asked: Mapping[str, Any]) -> None:
+    """Raise BadOption for learning from pairs of texts that are read in windows; a plan may ask for it."""
+    plan = asked["plan"]
+    pairs = isinstance(plan, Plan) and any(phase.loss == "contrastive" for phase in plan.phases)
+    if asked["long_texts"] == "windows" and (pairs or asked["strategy"] == "contrastive"):
+        raise BadOption(f"{NO_WINDOWS}; leave long_texts out, or take another strategy.")
+
+
 def check_early(asked: Mapping[str, Any]) -> None:
     """What is wrong whatever the data and the network are."""
     from tunesmith.networks.heads import HEADS
@@ -356,6 +367,8 @@ def check_early(asked: Mapping[str, Any]) -> None:
         check_name(name)
     whole("image_size", asked["image_size"])
     whole("max_length", asked["max_length"])
+    check_long_texts(asked["long_texts"])
+    refuse_pairs(asked)
     if asked["head"] not in HEADS:
         raise BadOption(
             f"head must be one of {', '.join(HEADS)}; found {asked['head']!r}"

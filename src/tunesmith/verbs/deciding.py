@@ -121,7 +121,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
         planning.wishes_of({**asked, "unfreeze": [str(i) for i in found.block]}),
         network,
         plan.settings,
-        len(train),
+        len(train.whole),
         solver=begun.task.solver,
     )
     return replace(chosen, notes=(*chosen.notes, note))
@@ -130,7 +130,7 @@ def _with_block(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporte
 def _climbed(asked: Mapping[str, Any], plan: Plan, begun: Begun, say: Reporter) -> Decided:
     """The ladder: decided between phases from 1,000 training examples on, below that out of fold, before."""
     began = time.monotonic() - begun.spent
-    folded = len(begun.examples["train"]) < FEW and begun.task.answers != "parts"
+    folded = len(begun.data.train) < FEW and begun.task.answers != "parts"
     train, valid = begun.examples["train"], begun.examples["valid"]
     with say.work("pilot: what each stage costs", 0):
         measured = pilot(begun.network, begun.task, begun.labels, train, seed=asked["seed"])
@@ -190,7 +190,7 @@ def _out_of_fold(
     live = replaying is None or any(at is None for at in replaying.at)
 
     def make(dataset: Any) -> Examples:
-        made = Examples(dataset, network.preprocess, store, known=begun.known)
+        made = Examples(dataset, network.preprocess, store, known=begun.known, task=begun.task)
         if live:
             made.keep_pixels()
         return made

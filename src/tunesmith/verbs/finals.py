@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 EPOCHS: Final = 3
 SHARED: Final = (  # options that a ranking and a fit have in common
     "data", "task", "item", "target", "split", "group", "weight", "columns", "valid_size", "test_size",
-    "skip_bad", "image_size", "max_length", "engine", "store_limit", "device", "seed", "offline",
+    "skip_bad", "image_size", "max_length", "long_texts", "engine", "store_limit", "device", "seed",
+    "offline",
 )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def fit(
     beside: str | Sequence[str] | None = None,
     image_size: int | None = None,
     max_length: int | None = None,
+    long_texts: str = "cut",
     item: str | None = None,
     target: str | None = None,
     split: str | None = None,
@@ -120,6 +121,7 @@ def fit(
     beside: other networks, comma separated, whose linear probes are scored too: was a better one at hand?
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
+    long_texts: what becomes of longer ones: cut, or windows: all is read, and the answers are joined.
     item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from tunesmith.engines.compiled import first_line
 from tunesmith.errors import BadExport, BadRun, DiskFailed, TunesmithError
-from tunesmith.exports.card import CARD, card
+from tunesmith.exports.card import CARD, WINDOWED, card
 from tunesmith.exports.format import Format, Subject, live_answers, taken
 from tunesmith.exports.golden import GOLDEN, Golden, named, unnamed
 from tunesmith.exports.proof import ABOUT, BATCH, answers, compared, prove_elsewhere
@@ -60,7 +60,7 @@ def handed_out(
         facts = replace(facts_of(run, run.scores), format=form.name, proof=lines, use=usage(about))
         _write_about(folder, about)
         (folder / CARD).write_text(card(facts), encoding="utf-8")  # not sealed: people may add what they know
-    return lines
+    return [*lines, WINDOWED] if about["preprocess"].get("long_texts") == "windows" else lines
 
 
 def subject_of(run: Run, *, pixels: bool) -> tuple[Subject, Golden]:

@@ -201,13 +201,15 @@ def _agrees(started: Started, baselines: Baselines) -> bool:
     if started.task.answers == "parts":
         return True
     network, valid = started.network, started.examples["valid"]
-    rows = np.arange(min(CHECKED, len(valid)))
+    some = np.arange(min(CHECKED, len(valid.whole)))
+    rows = valid.rows_of(some)
     device = next(network.module.parameters()).device
     network.module.eval()
     with torch.inference_mode():
         batch = Feed(valid).batch(rows, started.task, started.labels).to(device)
-        answers = np.stack(started.task.predict(network, batch))
-    solved = np.stack([baselines.answers[PROBE]["valid"][row] for row in rows])
+        said = started.task.predict(network, batch)
+    answers = np.stack(valid.put_together(said, started.task, some))
+    solved = np.stack([baselines.answers[PROBE]["valid"][row] for row in some])
     return bool(np.abs(answers - solved).max() <= AGREEING)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from tunesmith.data.data import Data
 from tunesmith.errors import BadOption
 from tunesmith.networks.network import Network, Want
+from tunesmith.networks.preprocess import TextPreprocess
 from tunesmith.runs import Run, load_model
 from tunesmith.sources import load as load_named
 from tunesmith.sources import resolve
@@ -24,7 +25,8 @@ from tunesmith.verbs.reporting import Reporter
 if TYPE_CHECKING:
     from torch import nn
 
-WANTED = ("head", "dropout", "image_size", "max_length", "allow_missing", "untie")  # of the network
+# What is asked of the network.
+WANTED = ("head", "dropout", "image_size", "max_length", "long_texts", "allow_missing", "untie")
 
 
 @overload
@@ -86,7 +88,7 @@ def load_network(model: str | Network | Path, want: Want) -> Network:
     """A network by name, from an earlier run, or as it was given, with the head that is wanted."""
     if isinstance(model, Network):
         _refuse_size(model, want)
-        return with_head(model, want)
+        return with_head(_reading(model, want), want)
     if not isinstance(model, str | Path):
         raise BadOption(
             f"model is a name, a folder or a Network; found a {type(model).__name__}. A module of your own "
@@ -96,6 +98,7 @@ def load_network(model: str | Network | Path, want: Want) -> Network:
     if (folder / "manifest.json").is_file():
         earlier, _, labels = load_model(folder / "model")
         _refuse_size(earlier, want)
+        earlier = _reading(earlier, want)
         earlier.origin = f"{folder.resolve().name}/{earlier.origin}"
         if labels.names == want.labels and want.head in ("linear", "pretrained") and not want.dropout:
             return replace(earlier, loaded=(f"network and head of {folder.name}",))
@@ -107,6 +110,21 @@ def check_name(model: object) -> None:
     """Raise for a model's name that no source could serve, before the data are read."""
     if isinstance(model, str) and model and not (Path(model).expanduser() / "manifest.json").is_file():
         resolve(model)
+
+
+def _reading(network: Network, want: Want) -> Network:
+    """The network as it is to read texts that are longer than its window."""
+    form = network.preprocess
+    if isinstance(form, TextPreprocess):
+        if form.long_texts == want.long_texts:
+            return network
+        return replace(network, preprocess=replace(form, long_texts=want.long_texts))
+    if want.long_texts != "cut":
+        raise BadOption(
+            f"{network.origin} prepares its texts in a way of its own, which knows no windows; leave "
+            f"long_texts out."
+        )
+    return network
 
 
 def _refuse_size(network: Network, want: Want) -> None:

@@ -105,6 +105,7 @@ def plan(
     skip_bad: bool = False,
     image_size: int | None = None,
     max_length: int | None = None,
+    long_texts: str = "cut",
     engine: str = "auto",
     store_limit: str | int = "20GB",
     device: str = "auto",
@@ -141,6 +142,7 @@ def plan(
     skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
+    long_texts: what becomes of longer ones: cut, or windows: all is read, and the answers are joined.
     engine: what computes features: auto, openvino, onnxruntime, compile or eager.
     store_limit: how large the store of features may grow: 500MB, 20GB; 0 stores nothing.
     device: auto, cpu, cuda, cuda:N or mps.

@@ -22,6 +22,7 @@ from tunesmith.health.repeats import same_bytes
 from tunesmith.networks.network import Network, Want
 from tunesmith.store import Store
 from tunesmith.store.keys import record_key
+from tunesmith.tasks.task import Task
 from tunesmith.training.devices import accelerator_for
 from tunesmith.training.examples import Examples, content_keys
 from tunesmith.training.recorded import POOLED, Recorded
@@ -87,6 +88,7 @@ def probe_rows(targets: np.ndarray, count: int) -> np.ndarray:
 def seen(
     model: str | Network,
     want: Want,
+    task: Task,
     probe: Probe,
     store: Store,
     known: dict[str, bytes],
@@ -103,7 +105,7 @@ def seen(
     kept. Raises what loading raises, and BadData for features that are not finite.
     """
     network = loaded(model, want, device=device, seed=seed)
-    examples = Examples(probe.dataset, network.preprocess, store, known=known)
+    examples = Examples(probe.dataset, network.preprocess, store, known=known, task=task)
     recorded = None
     try:
         recorded = recorded_of(network, store, {"train": examples}, say, engine=engine, count=probe.total)

@@ -41,6 +41,7 @@ def rank(
     skip_bad: bool = False,
     image_size: int | None = None,
     max_length: int | None = None,
+    long_texts: str = "cut",
     engine: str = "auto",
     store_limit: str | int = "20GB",
     device: str = "auto",
@@ -70,6 +71,7 @@ def rank(
     skip_bad: leave out items that cannot be read, listed and counted, instead of stopping.
     image_size: pixels a side, for all candidates; by default as each was pretrained.
     max_length: tokens a text is cut at; by default each network's window, at most 512.
+    long_texts: what becomes of longer ones: cut, or windows: all is read, and the answers are joined.
     engine: what computes features: auto, openvino, onnxruntime, compile or eager.
     store_limit: how large the store of features may grow: 500MB, 20GB; 0 stores nothing.
     device: auto, cpu, cuda, cuda:N or mps.
@@ -82,6 +84,7 @@ def rank(
     asked = {k: v for k, v in locals().items() if k != "reporter"}
     began = time.monotonic()
     prepare(offline=offline)
+    from tunesmith.networks.preprocess import check_long_texts
     from tunesmith.verbs.candidates import candidates
     from tunesmith.verbs.carrying_out import speaker
     from tunesmith.verbs.finals import with_finals
@@ -94,6 +97,7 @@ def rank(
     whole("examples", examples, least=20)
     whole("image_size", image_size)
     whole("max_length", max_length)
+    check_long_texts(long_texts)
     store = open_store(store_limit)
     known: dict[str, bytes] = {}
     found, how, looked = read_data(asked, store, known, say)
@@ -148,7 +152,8 @@ def ranking_of(
     from tunesmith.verbs.probing_parts import FEWEST_WITH_PARTS, probe_of_parts, seen_in_parts
 
     labels = task.labels(data)
-    want = task.want(labels, image_size=asked["image_size"], max_length=asked["max_length"])
+    sizes = ("image_size", "max_length", "long_texts")
+    want = task.want(labels, **{name: asked[name] for name in sizes})
     count, total = asked.get("examples", EXAMPLES), sum(len(own) for own in data.splits.values())
     if task.answers == "parts":
         probe = probe_of_parts(data, task, count, known, total)
@@ -166,7 +171,7 @@ def ranking_of(
     def look(model: str | Network) -> Candidate:
         if task.answers == "parts":
             return seen_in_parts(model, want, task, labels, probe, store, known, say, **how, left=left)
-        return seen(model, want, probe, store, known, say, **how, left=left)
+        return seen(model, want, task, probe, store, known, say, **how, left=left)
 
     with stoppable():
         outcomes = [_tried(look, model, left, say) for model in chosen]

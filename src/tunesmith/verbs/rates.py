@@ -49,6 +49,7 @@ def lr(
     batch_norm: str = "auto",
     image_size: int | None = None,
     max_length: int | None = None,
+    long_texts: str = "cut",
     item: str | None = None,
     target: str | None = None,
     split: str | None = None,
@@ -101,6 +102,7 @@ def lr(
     batch_norm: of unfrozen stages: auto, train, or frozen.
     image_size: pixels a side; by default as the network was pretrained.
     max_length: tokens a text is cut at; by default the network's window, at most 512.
+    long_texts: what becomes of longer ones: cut, or windows: all is read, and the answers are joined.
     item: the column with texts or with paths of images; of pairs of texts both, with a comma between.
     target: the column with labels, or columns of numbers with commas between.
     split: the column that says train, valid or test.

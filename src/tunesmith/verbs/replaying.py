@@ -102,7 +102,7 @@ def fill(started: Started, say: Reporter) -> None:
     live_train = settings.augment not in ("none", "features")
     needed = replaying is not None and any(replaying.at) and not live_train
     for split, own in started.examples.items():
-        rows = probed_rows(started) if split == "train" and not needed else None
+        rows = own.rows_of(probed_rows(started)) if split == "train" and not needed else None
         missing = recorded.missing(own, rows)
         if missing:
             with say.work(f"frozen stages of {split}, by {recorded.choice.told()}", missing) as done:

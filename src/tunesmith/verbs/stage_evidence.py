@@ -11,6 +11,7 @@ import numpy as np
 from tunesmith.choosing.which_stages import StageEvidence, evidence, probed_rows, said, steepest_block
 from tunesmith.choosing.which_stages_of_parts import evidence_by_parts
 from tunesmith.networks.network import Network
+from tunesmith.networks.preprocess import check_long_texts
 from tunesmith.store import Store
 from tunesmith.tasks.task import Labels, Task
 from tunesmith.training.devices import accelerator_for
@@ -41,11 +42,13 @@ class Looked:
 def look(asked: Mapping[str, Any], say: Reporter) -> Looked:
     """Read the data, load the network as a fit would, and gather the evidence.
 
-    asked: options of `fit` by name: what is read, the model, image_size, max_length, engine, device, seed.
+    asked: options of `fit` by name: what is read, the model, image_size, max_length, long_texts, engine,
+        device, seed.
     """
     check_name(asked["model"])
     whole("image_size", asked["image_size"])
     whole("max_length", asked["max_length"])
+    check_long_texts(asked["long_texts"])
     store = open_store(asked["store_limit"])
     known: dict[str, bytes] = {}
     data, task, seen = read_data(asked, store, known, say)
@@ -77,18 +80,18 @@ def gathered(
     targets = np.asarray(task.targets(train.whole, labels))
     recorded = recorded_of(network, store, {"train": train}, say, engine=asked["engine"])
     try:
-        rows = probed_rows(len(train), asked["seed"])
+        rows = train.rows_of(probed_rows(len(train.whole), asked["seed"]))
         missing = recorded.missing(train, rows)
         if missing:
             with say.work("features of train", missing) as done:
                 recorded.fill(train, rows, progress=done)
         with say.work("evidence per stage: a probe of each, and a pilot", 0):
-            grouped = "group" in train.dataset.column_names
-            groups = np.asarray(train.dataset["group"][:]) if grouped else None
+            grouped = "group" in train.whole.column_names
+            groups = np.asarray(train.whole["group"][:]) if grouped else None
             found = evidence(
                 network, task, labels, recorded, train, targets, groups=groups, seed=asked["seed"]
             )
     finally:
         recorded.close()
     told = said(found, labels.largest, solver=task.solver or "lbfgs")
-    return Looked(network, found, tuple(told), len(train))
+    return Looked(network, found, tuple(told), len(train.whole))

@@ -64,7 +64,7 @@ def twin_of(started: Started, targets: NDArray[Any], say: Reporter) -> Twin | st
     except Exception as error:  # noqa: BLE001  # whatever a person's own module does when it is copied
         return _uncopied(error)
     with closing(unaudited(network, started, train, engine="eager")) as recorded:
-        missing = recorded.missing(train, rows) + recorded.missing(test, asked)
+        missing = recorded.missing(train, train.rows_of(rows)) + recorded.missing(test, test.rows_of(asked))
         with say.work(f"baseline: random twin on {len(rows):,} examples", missing):
             try:
                 random = by_features(recorded, (train, targets, rows), (test, asked), K)
@@ -122,6 +122,8 @@ def twin_rows(started: Started, targets: NDArray[Any]) -> tuple[NDArray[np.int64
     if started.asked["baselines"] == "all":
         return probed_rows(started), np.arange(len(test))
     allowed = max(LEAST, round(SHARE * passes(started) - passes_to_keep(started)))
+    windows = sum(len(own) for own in started.examples.values())
+    allowed = allowed * sum(len(own.whole) for own in started.examples.values()) // windows
     truth = np.asarray(started.task.targets(test, started.labels))
     asked = sampled(truth, max(round(TESTED * allowed), 1), seed=seed)
     return drawn_rows(started, targets, min(CAPPED, allowed - len(asked))), asked

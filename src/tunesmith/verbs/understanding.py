@@ -67,6 +67,7 @@ def see_data(
     """One pass over the data that were asked for, and the task that fits them.
 
     left_out: whether to say what the data name and could not be had, as one who goes on without it.
+    Raises BadOption where the task cannot read long texts as asked.
     """
     options = {
         f: asked[f]
@@ -94,6 +95,7 @@ def see_data(
         data = read(asked["data"], **options)
         kind = f"{data.takes}-pair" if data.pairs else data.takes
         task = TASKS.load(data.task or f"{kind}-{LEARNS[data.answers]}")()
+    refuse_windows(asked, task)
     for line in data.understood:
         say.say(line)
     if left_out and data.left_out:
@@ -174,7 +176,19 @@ def _first(findings: Sequence[Finding]) -> str:
     return "; ".join(map(_said, findings[:SHOWN])) + more
 
 
-def say_truncation(examples: Mapping[str, Examples], say: Reporter) -> None:
-    """Say how many texts of each split are longer than the network's window."""
+def refuse_windows(asked: Mapping[str, Any], task: Task) -> None:
+    """Raise BadOption where long texts are to be read in windows, and the task is not one that can choose."""
+    if asked.get("long_texts", "cut") != "windows":
+        return
+    if task.takes != "text":
+        raise BadOption(f"long_texts is for texts, and {task.name} takes {task.takes}s; leave it out.")
+    if task.answers == "parts":
+        raise BadOption(f"{task.name} always reads all of a long text, in windows; leave long_texts out.")
+
+
+def say_truncation(examples: Mapping[str, Examples], task: Task, say: Reporter) -> None:
+    """Say how many texts of each split are longer than the network's window, and what helps."""
     if said := truncation(examples):
-        say.warn(said)
+        windows = any(own.of is not None for own in examples.values())
+        helps = task.answers != "parts" and not windows
+        say.warn(f"{said}; --long-texts windows reads all of them" if helps else said)
