@@ -283,7 +283,9 @@ def tags(found: Mapping[str, Any]) -> list[str]:
         "## Named entities, all-MiniLM-L6-v2, every stage, beside the transformers Trainer\n",
         "The same sentences, epochs, rates and batches; F1 over spans, the interval paired over sentences; "
         "seconds of the processor, one core, from start to exit with the test split answered. What another "
-        "seed would change is not in the intervals; where several were tried, their means stand below.\n",
+        "seed would change is not in the intervals; where several were tried, their means stand below "
+        "(btc-ner has no splits of its own: another seed splits it otherwise). tunesmith keeps the epoch of "
+        "the best F1 on validation, the Trainer that of the least loss, as load_best_model_at_end does.\n",
         "| data | train / valid / test | epochs | F1 | Trainer's | difference, paired | seconds | its |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -27,7 +27,11 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
         proofs = {}
         for to in formats:
             folder = ts.export(run, to=to, reporter=Silent())
-            proofs[to] = json.loads((folder / "export.json").read_text())["proof"]
+            proof = json.loads((folder / "export.json").read_text())["proof"]
+            # The test split is small, so that the golden examples are all of it.
+            scored = run.scores["test"]["metrics"][proof["metric"]]["value"]
+            assert (proof["before"], proof["score"]) == pytest.approx((scored, scored), rel=1e-4)
+            proofs[to] = proof
             monkeypatch.chdir(folder)
             card = (folder / "README.md").read_text(encoding="utf-8")
             (code,) = re.findall(r"In this folder:\n\n```python\n(.*?)```", card, re.S)
@@ -38,7 +42,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
     return export
 
 
-def proven(proofs: dict[str, Any], metric: str | None) -> None:
+def proven(proofs: dict[str, Any], metric: str) -> None:
     """Assert that every format answers as the run."""
     for to, proof in proofs.items():
         assert proof["largest"] <= 1e-3, to
@@ -50,7 +54,7 @@ def test_answers_to_questions_are_exported(
     riddles: Callable[..., Path], tiny_reader: Path, exported: Callable[..., dict[str, Any]]
 ) -> None:
     formats = ("torch", "openvino", "transformers")
-    proven(exported(riddles(), formats, model=f"hf/{tiny_reader}"), None)  # spans are no array
+    proven(exported(riddles(), formats, model=f"hf/{tiny_reader}"), "f1")
 
 
 def test_tagged_words_are_exported(
@@ -63,7 +67,7 @@ def test_tagged_words_are_exported(
     ]
     (tmp_path / "tags.conll").write_text("\n".join(sentences))
     formats = ("torch", "onnx", "transformers")
-    proven(exported(tmp_path / "tags.conll", formats, model=f"hf/{tiny_text('bert')}"), None)
+    proven(exported(tmp_path / "tags.conll", formats, model=f"hf/{tiny_text('bert')}"), "f1")
 
 
 def test_pairs_of_texts_are_exported(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ from tunesmith.exports.golden import Golden, named, unnamed
 from tunesmith.networks.network import Network
 from tunesmith.networks.preprocess import restore
 from tunesmith.tasks.task import Batch, Labels, Task
+from tunesmith.training.examples import Given
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,24 @@ def in_spreads(answers: Tensor, labels: Labels) -> Tensor:
     return (answers.double() - means) / torch.tensor(labels.spreads, dtype=torch.float64)
 
 
-def predictions(task: Task, answers: Tensor, labels: Labels) -> list[Any]:
-    """What the task makes of an export's answers, as of a network's own."""
+def predictions(task: Task, answers: Tensor, labels: Labels, golden: Golden | None = None) -> list[Any]:
+    """What the task makes of an export's answers, as of a network's own.
+
+    golden: what was answered; of windows one prediction for each example.
+    """
 
     class Answered:
         def __call__(self, _: Any) -> Tensor:
             return in_spreads(answers, labels)
 
-    batch = Batch(answers, None, None, len(answers))
-    return task.predict(Answered(), batch)  # type: ignore[arg-type]
+    network: Any = Answered()
+    if golden is None or golden.windows is None:
+        return task.predict(network, Batch(answers, None, None, len(answers)))
+    windows = golden.windows
+    told = [{**row, "pieces": np.asarray(row["pieces"])} if "pieces" in row else row for row in windows.told]
+    said = task.predict(network, task.collate(told, Given(dict(golden.inputs), task.takes), labels))
+    ends = np.searchsorted(windows.of, np.arange(len(windows.truths) + 1))
+    return [task.joined(said[a:b]) for a, b in pairwise(ends)]
 
 
 def fold_unit(network: Network, labels: Labels) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +28,19 @@ UNNAMED: Final = {"image": "images"}  # how inputs are called that have no names
 
 
 @dataclass(frozen=True)
+class Windows:
+    """What a task has to know to answer whole examples from those of their windows.
+
+    told: of each window what `Task.collate` is told, in JSON values. of: the example of each, rising. truths:
+    the label of each example, as it lies in the data.
+    """
+
+    told: tuple[Mapping[str, Any], ...]
+    of: tuple[int, ...]
+    truths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Golden:
     """Held-out examples.
 
@@ -35,12 +48,14 @@ class Golden:
     texts: what the tokens were made of; empty where items are no texts.
     targets: class indices [N], or numbers [N, K] in spreads from their mean; None where answers have parts.
     answers: float32 [N, K] or [N, ..., K], of the network before it was exported; None in a run.
+    windows: what is known of them where they are windows of examples, all of each; None where they are not.
     """
 
     inputs: Mapping[str, Tensor]
     texts: tuple[str, ...] = ()
     targets: Tensor | None = None
     answers: Tensor | None = None
+    windows: Windows | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -48,9 +63,11 @@ class Golden:
     def to_bytes(self) -> bytes:
         """As a safetensors file."""
         tensors = {f"inputs.{name}": tensor.contiguous() for name, tensor in self.inputs.items()}
-        if self.texts:
-            written = json.dumps(self.texts).encode("utf-8")
-            tensors["texts"] = torch.frombuffer(bytearray(written), dtype=torch.uint8)
+        told = {"texts": self.texts, "windows": None if self.windows is None else asdict(self.windows)}
+        for name, value in told.items():
+            if value:
+                written = json.dumps(value).encode("utf-8")
+                tensors[name] = torch.frombuffer(bytearray(written), dtype=torch.uint8)
         for name in ("targets", "answers"):
             tensor = getattr(self, name)
             if tensor is not None:
@@ -66,17 +83,21 @@ class Golden:
             inputs = {
                 n.removeprefix("inputs."): tensors[n] for n in sorted(tensors) if n.startswith("inputs.")
             }
-            texts = tensors.get("texts")
-            said = () if texts is None else tuple(json.loads(bytes(texts.numpy()).decode("utf-8")))
-        except (SafetensorError, ValueError) as error:
+            texts, windows = (
+                json.loads(bytes(tensors[name].numpy()).decode("utf-8")) if name in tensors else None
+                for name in ("texts", "windows")
+            )
+            said = tuple(texts or ())
+            cut = windows and Windows(*(tuple(windows[name]) for name in ("told", "of", "truths")))
+        except (SafetensorError, ValueError, TypeError, KeyError) as error:
             raise BadRun(f"{where} holds no golden examples: {str(error)[:200]}") from error
         if not inputs or len({len(tensor) for tensor in inputs.values()}) != 1:
             raise BadRun(f"{where} holds no golden examples.")
-        return Golden(inputs, said, tensors.get("targets"), tensors.get("answers"))
+        return Golden(inputs, said, tensors.get("targets"), tensors.get("answers"), cut)
 
 
 def golden_of(examples: Examples, targets: NDArray[Any] | None, *, seed: int) -> Golden:
-    """At most MOST examples of a split, or windows of them, each class with its share; at most BYTES.
+    """At most MOST examples of a split, each class with its share, or windows of whole ones; at most BYTES.
 
     targets: the true answers of the split as an array; None of a task of parts.
     """
@@ -84,13 +105,32 @@ def golden_of(examples: Examples, targets: NDArray[Any] | None, *, seed: int) ->
     first = named(examples.raw(np.arange(1)), examples.preprocess.takes)
     one = sum(tensor.numel() * tensor.element_size() for tensor in first.values())
     count = max(1, min(MOST, BYTES // max(one, 1)))
-    rows = drawn(len(examples), count, seed=seed) if known is None else sampled(known, count, seed=seed)
+    windows = None
+    if examples.of is not None:
+        rows, windows = _windows(examples, count, seed)
+    else:
+        rows = drawn(len(examples), count, seed=seed) if known is None else sampled(known, count, seed=seed)
     items = examples.dataset[rows.tolist()]["item"] if examples.preprocess.takes == "text" else []
     return Golden(
         named(examples.raw(rows), examples.preprocess.takes),
         tuple(items) if all(isinstance(item, str) for item in items) else (),
         None if known is None else torch.from_numpy(known[rows]),
+        windows=windows,
     )
+
+
+def _windows(examples: Examples, count: int, seed: int) -> tuple[NDArray[np.int64], Windows]:
+    """The windows of drawn examples, one example at least, and what their task has to know of them."""
+    order = np.random.default_rng(seed).permutation(len(examples.whole))
+    within = int(np.searchsorted(np.cumsum(examples.counts(order)), count, side="right"))
+    some = np.sort(order[: max(within, 1)])
+    rows = examples.rows_of(some)
+    told = [
+        {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        for row in examples.told(rows)
+    ]
+    of = np.repeat(np.arange(len(some)), examples.counts(some))
+    return rows, Windows(tuple(told), tuple(of.tolist()), tuple(examples.whole[some.tolist()]["label"]))
 
 
 def named(raw: Any, takes: str) -> dict[str, Tensor]:

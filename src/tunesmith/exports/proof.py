@@ -41,7 +41,8 @@ class Proof:
     runtime: which software answered. count: examples. largest: of all differences to the network's answers,
     over their root mean square; typical: the same of the root mean square of the differences. equal: share of
     examples with the same answer. metric: what the task is scored by, and its value for the export (score)
-    and for the network (before), on these examples alone; None where answers have parts.
+    and for the network (before), on these examples alone; None where a run of an earlier version kept
+    windows without their examples. count: windows, where examples are cut into them.
     """
 
     runtime: str
@@ -151,16 +152,24 @@ def compared(version: str, found: Tensor, golden: Golden, task: Task, labels: La
     over = -1 if labels.names else 1  # labels, or the tokens at which an answer starts and ends
     same = (now - then).abs().amax(-1) <= LARGEST if numbers else now.argmax(over) == then.argmax(over)
     told: dict[str, Any] = {}
-    if golden.targets is not None:
-        targets = list(golden.targets.numpy())
+    if golden.targets is not None or golden.windows is not None:
+        targets = _truths(golden, task, labels)
         metric = task.deciding(labels)
         scored = [
-            task.score(task.outcomes(predictions(task, own, labels), targets), labels)[metric]
+            task.score(task.outcomes(predictions(task, own, labels, golden), targets), labels)[metric]
             for own in (found, golden.answers)
         ]
         told = {"metric": metric, "score": scored[0], "before": scored[1]}
     equal = float(np.mean([bool(own.all()) for own in same]))
     return Proof(version, len(golden), difference(now, then), spread(now, then), equal, **told)
+
+
+def _truths(golden: Golden, task: Task, labels: Labels) -> list[Any]:
+    """The true answers of the golden examples."""
+    if golden.windows is None:
+        assert golden.targets is not None
+        return list(golden.targets.numpy())
+    return task.targets({"label": list(golden.windows.truths)}, labels)
 
 
 def prove_elsewhere(folder: Path) -> Proof:

@@ -189,15 +189,17 @@ class Examples:
     def batch(self, rows: np.ndarray, task: Task, labels: Labels, inputs: Any = None) -> Batch:
         """A task's batch of these rows; of `inputs` where they are made already."""
         given = Given(self.raw(rows) if inputs is None else inputs, self.preprocess.takes)
+        return task.collate(self.told(rows), given, labels)
+
+    def told(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """What a task's collate is told of each row: its columns; of windows also text and tokens' places."""
         found = [{**row, "item": None} for row in rows_of(self.columns, rows)] or [{"item": None}] * len(rows)
-        if self._tokens is not None and self._tokens.placed:
-            places = self._tokens.places(rows)
-            texts = self._items(rows)
-            found = [
-                {**row, "item": text, "pieces": own}
-                for row, text, own in zip(found, texts, places, strict=True)
-            ]
-        return task.collate(found, given, labels)
+        if self._tokens is None or not self._tokens.placed:
+            return found
+        places, texts = self._tokens.places(rows), self._items(rows)
+        return [
+            {**row, "item": text, "pieces": own} for row, text, own in zip(found, texts, places, strict=True)
+        ]
 
     def _items(self, rows: np.ndarray) -> list[Any]:
         return list(self.dataset[np.asarray(rows).tolist()]["item"])
