@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 import tunesmith as ts
+from tunesmith.errors import BadExport
+from tunesmith.seals import seal
 from tunesmith.verbs.reporting import Silent
 
 Export = Callable[..., Path]
@@ -57,3 +60,28 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
         return made[key]
 
     return export
+
+
+@pytest.fixture
+def tampered() -> Callable[[Path], None]:
+    """Assert that a flipped bit in any sealed file and a swapped label are refused; spoils the folder."""
+
+    def check(folder: Path) -> None:
+        files = [folder / line[66:] for line in (folder / "files.sha256").read_text().splitlines()]
+        assert {"export.json", "golden.safetensors"} < {path.name for path in files}
+        for path in files:
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:])
+            with pytest.raises(BadExport, match=f"{re.escape(path.name)} was cut short or changed"):
+                ts.verify(folder)
+            path.write_bytes(whole)
+        about = json.loads((folder / "export.json").read_text())
+        about["labels"]["names"] = about["labels"]["names"][::-1]
+        (folder / "export.json").write_text(json.dumps(about))
+        with pytest.raises(BadExport, match=r"export\.json was cut short or changed"):
+            ts.verify(folder)
+        seal(folder)  # by someone who knows how the list is made
+        with pytest.raises(BadExport, match=r"has the labels .* and export\.json says"):
+            ts.verify(folder)
+
+    return check

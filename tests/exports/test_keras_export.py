@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from tunesmith.verbs.reporting import Silent
 
 
 def test_a_keras_network_is_proven_by_keras(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tampered: Callable[[Path], None],
 ) -> None:
     if find_spec("keras") is None:
         pytest.skip("needs the package keras")
@@ -48,6 +54,7 @@ def test_a_keras_network_is_proven_by_keras(
     opened = keras.saving.load_model(folder / "model.keras")
     answers = opened.predict(np.zeros((2, 32, 32, 3)), verbose=0)
     assert answers.sum(1) == pytest.approx([1.0, 1.0], abs=1e-5)
+    tampered(Path(shutil.copytree(folder, tmp_path / "tampered")))
     (code,) = re.findall(r"In this folder:\n\n```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
     (folder / "picture.jpg").write_bytes((photos / "red" / "00.png").read_bytes())
     monkeypatch.chdir(folder)

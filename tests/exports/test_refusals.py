@@ -161,6 +161,17 @@ def test_a_disk_that_takes_no_whole_network_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_be_traced_is_told_what_needs_no_graph(
+    photo_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    words = r"no such operator\. What needs no graph: timm, safetensors\."
+    refused(photo_run, BadExport, words, to="torch")
+
+
 def test_a_network_that_branches_on_its_input_is_refused_by_graphs(photos: Path, tmp_path: Path) -> None:
     class Branching(torch.nn.Module):
         def __init__(self) -> None:
@@ -179,7 +190,8 @@ def test_a_network_that_branches_on_its_input_is_refused_by_graphs(photos: Path,
         reporter=Silent(), **options,
     )  # fmt: skip
     assert run is not None
-    with pytest.raises(BadExport, match=r"run cannot be traced by torch\.export"):
+    words = r"run cannot be traced by torch\.export.* tunesmith\.load gives the module itself\."
+    with pytest.raises(BadExport, match=words):
         ts.export(run, to="torch", reporter=Silent())
     with pytest.raises(BadOption, match=r"a network of your own: .*What can: onnx, torch, openvino"):
         ts.export(run, to="timm", reporter=Silent())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from tunesmith.errors import BadExport
 from tunesmith.exports.format import Subject
 from tunesmith.networks.network import said_by
 from tunesmith.networks.preprocess import ImagePreprocess
+
+GRAPHS: Final = ("onnx", "openvino", "torch")  # formats that are traced
 
 
 class Served(nn.Module):
@@ -58,5 +60,14 @@ def traced(subject: Subject) -> Any:
     except Exception as error:  # whatever a tracer raises
         raise BadExport(
             f"{subject.name} cannot be traced by torch.export, which takes a network that does the same for "
-            f"every input, in batches of any size: {first_line(error)}"
+            f"every input, in batches of any size: {first_line(error)}. {_instead(subject)}"
         ) from error
+
+
+def _instead(subject: Subject) -> str:
+    """What can hold a network that has no graph, in a sentence."""
+    from tunesmith.exports import FORMATS
+
+    others = [name for name in FORMATS.names() if name not in GRAPHS]
+    can = [name for name in others if FORMATS.load(name)().refuses(subject.described) is None]
+    return f"What needs no graph: {', '.join(can)}." if can else "tunesmith.load gives the module itself."
