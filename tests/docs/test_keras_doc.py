@@ -92,3 +92,32 @@ def test_training_false_alone_does_not_hold_batch_norm_still_in_keras(trains: bo
     keras.Model(outer, base(outer, training=False))(5 + torch.randn(4, 8, 8, 3), training=True)
     moved = bool((base.layers[1].moving_mean.value != 0).any())
     assert moved is trains
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_class_numbers_need_the_sparse_loss_in_keras(loss: str) -> None:
+    if find_spec("keras") is None:
+        pytest.skip("needs the package keras")
+    keras = keras_on_torch()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("adam", loss)
+    known, numbers = np.zeros((6, 4), np.float32), np.arange(6) % 3
+    if loss.startswith("sparse"):
+        model.fit(known, numbers, epochs=1, verbose=0)
+        return
+    with pytest.raises(ValueError, match="shape"):
+        model.fit(known, numbers, epochs=1, verbose=0)
+
+
+def test_a_softmax_twice_hides_what_the_network_is_sure_of() -> None:
+    """With `from_logits=True` over a softmax layer no answer costs less than 0.55 of three classes."""
+    if find_spec("keras") is None:
+        pytest.skip("needs the package keras")
+    keras = keras_on_torch()
+    truth, sure = np.array([0]), np.array([[1.0, 0.0, 0.0]], np.float32)
+    losses = [
+        float(keras.losses.sparse_categorical_crossentropy(truth, sure, from_logits=twice)[0])
+        for twice in (False, True)
+    ]
+    assert losses[0] < 1e-6
+    assert losses[1] > 0.55
