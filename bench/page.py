@@ -75,7 +75,7 @@ def write_numbers(folder: Path, page: Path) -> None:
         lines.append("\n`python bench/spine.py clothing`\n")
     if any(n.startswith("polarity") for n in results):
         lines += polarity(results)
-    lines += tags({name: r for name, r in results.items() if name.startswith("tags_")})
+    lines += tags({n: r for n, r in results.items() if n.startswith("tags_")}, results.get("weibo", {}))
     lines += auto_table.section(results)
     if "questions" in results:
         lines += questions(results["questions"])
@@ -275,7 +275,7 @@ def polarity(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def tags(found: Mapping[str, Any]) -> list[str]:
+def tags(found: Mapping[str, Any], chinese: Mapping[str, Any]) -> list[str]:
     """The table of named entities: tunesmith beside the Trainer, on the same test sentences."""
     if not found:
         return []
@@ -306,6 +306,14 @@ def tags(found: Mapping[str, Any]) -> list[str]:
                 f"\n{name.removeprefix('tags_')}, mean of {len(own)} seeds: {ours:.3f} and {theirs:.3f}, "
                 f"{ours - theirs:+.3f} ({gaps})."
             )
+    if chinese:
+        own = chinese["f1"]
+        plain = ", ".join(f"{name} {value:.3f}" for name, value in chinese["baselines"].items())
+        lines.append(
+            "\nweibo-ner-zh, end to end with a random BERT of two blocks over characters, ten epochs, rare "
+            f"tags weighed: F1 {own['value']:.3f} [{own['low']:.3f}, {own['high']:.3f}] on {chinese['count']} "
+            f"posts ({plain})."
+        )
     return [*lines, "\n`python bench/tags.py`\n"]
 
 

@@ -134,7 +134,7 @@ def cmrc(folder: Path) -> dict[str, Any]:
     from tunesmith.verbs.reporting import Silent
 
     path = DATA / "cmrc2018-zh" / "cmrc2018_dev.json"
-    reader = _small_reader(path.read_text(encoding="utf-8"), folder / "reader")
+    reader = small_reader(path.read_text(encoding="utf-8"), folder / "reader")
     began = time.monotonic()
     run = ts.fit(
         path,
@@ -267,7 +267,7 @@ def _answers(questions: list[dict[str, Any]], windows: Any, starts: Any, ends: A
     }
 
 
-def _small_reader(text: str, folder: Path) -> Path:
+def small_reader(text: str, folder: Path) -> Path:
     """A random BERT of two blocks, 64 wide, whose tokens are the characters of a text."""
     import torch
     import transformers
