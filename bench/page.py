@@ -309,10 +309,10 @@ def tags(found: Mapping[str, Any], chinese: Mapping[str, Any]) -> list[str]:
     if chinese:
         own = chinese["f1"]
         plain = ", ".join(f"{name} {value:.3f}" for name, value in chinese["baselines"].items())
+        score = f"{own['value']:.3f} [{own['low']:.3f}, {own['high']:.3f}]"
         lines.append(
             "\nweibo-ner-zh, end to end with a random BERT of two blocks over characters, ten epochs, rare "
-            f"tags weighed: F1 {own['value']:.3f} [{own['low']:.3f}, {own['high']:.3f}] on {chinese['count']} "
-            f"posts ({plain})."
+            f"tags weighed: F1 {score} on {chinese['count']} posts ({plain})."
         )
     return [*lines, "\n`python bench/tags.py`\n"]
 
