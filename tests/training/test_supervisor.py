@@ -40,8 +40,19 @@ class Once(Classification):
         return good
 
 
+class Fitted(Classification):
+    """The task of a network that is sure of every example: each loss is 0, and so is each gradient."""
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        return super().loss(network, batch) * 0
+
+
+def made_of(kind: type[Classification], task: Task) -> Any:
+    return kind(**{f.name: getattr(task, f.name) for f in dataclasses.fields(Classification)})
+
+
 def failing(task: Task, *bad: int) -> Any:
-    made = Once(**{f.name: getattr(task, f.name) for f in dataclasses.fields(Classification)})
+    made = made_of(Once, task)
     made.__dict__.update(bad=bad, seen=0)
     return made
 
@@ -235,6 +246,14 @@ def test_behind_a_head_of_zeros_a_gradient_comes_late_enough(small: Make, task: 
     module: Any = network.module
     torch.nn.init.zeros_(module.head.weight)
     assert remedied(list(Training(network, task, pixels, plan(2, 1e-3), device="cpu"))) == []
+
+
+def test_a_network_that_is_sure_of_every_example_was_taken_for_one_that_cannot_learn(
+    small: Make, task: Task, pixels: Data
+) -> None:
+    training = Training(small(), made_of(Fitted, task), pixels, plan(2, 1e-3), device="cpu")
+    assert remedied(list(training)) == []
+    assert training.progress.ended == "plan"
 
 
 def kept(snapshot: Snapshot) -> Snapshot:

@@ -283,7 +283,8 @@ class Training:
                 self._count(loss, phase)
                 if progress.pieces != pieces:
                     yield Halved(progress.pieces, settings.batch)
-                if progress.phase_steps == LOOKED_AT and (seen := unreached(self.network, phase)) is not None:
+                looked = progress.phase_steps == LOOKED_AT
+                if looked and (seen := unreached(self.network, phase, loss)) is not None:
                     progress.remedies.append(asdict(seen))
                     yield seen
                 yield Step(phase.name, progress.phase_steps, steps, loss, stepper.lr, rows)

@@ -88,8 +88,14 @@ def begun_with(phase: Phase, settings: Settings, start: Start, rate: float) -> t
     return replace(phase, lrs=lrs), replace(settings, **changed)
 
 
-def unreached(network: Network, phase: Phase) -> Remedied | None:
-    """That stages train which got no gradient in any weight. Raises NothingLearned if nothing got any."""
+def unreached(network: Network, phase: Phase, loss: float) -> Remedied | None:
+    """That stages train which got no gradient in any weight. Raises NothingLearned if nothing got any.
+
+    loss: of the batch that gave the gradients. At 0 nothing is left to learn of it and every gradient is
+    rightly 0, as behind a solved head that is sure of all its examples.
+    """
+    if loss == 0:
+        return None
     reached: dict[int, bool] = {}
     for name, parameter in trainable(network, phase).items():
         part = network.owner(name)
