@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import tunesmith as ts
 from tunesmith.errors import BadOption
+from tunesmith.exports.licences import data_licence, weights_licence
+from tunesmith.verbs.reporting import Silent
 
 
 def test_a_run_has_a_card_that_the_hub_reads(photo_run: Path) -> None:
@@ -36,14 +40,67 @@ def test_a_card_tells_no_path_of_the_machine(photo_run: Path, text_run: Path, ph
 def test_a_weights_file_that_states_its_licence_gives_it_to_the_card(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from tunesmith.exports.licences import weights_licence
-
     path = tmp_path / "birds.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata={"licence": "Apache-2.0"})
     recipe = {"source": "timm", "model": "resnet18"}
     assert weights_licence(recipe, f"timm/resnet18@{path}") == "Apache-2.0"
     assert weights_licence(recipe, str(path)) == "Apache-2.0"
     assert weights_licence(recipe, "timm/resnet18@none") is None
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"LICENSE": "MIT License\n\nCopyright"}, '"MIT License", as LICENSE beside them says'),
+        ({"licence.txt": "\n== CC BY 4.0 ==\n"}, '"CC BY 4.0", as licence.txt beside them says'),
+        (
+            {"README.md": "---\nlicense: cc-by-4.0\n---\n# Photos\n", "LICENSE": "MIT"},
+            '"cc-by-4.0", as README.md beside them says',
+        ),
+        (
+            {"README.md": "---\nlicense: [mit, 7]\n---\n"},
+            '"mit", as README.md beside them says',
+        ),
+        ({"README.md": "---\nlicense: [}\n---\n"}, None),
+        ({"README.md": "# MIT License\n"}, None),
+        ({"LICENSE.png": "MIT"}, None),
+        ({"LICENSE": ""}, None),
+        ({}, None),
+    ],
+)
+def test_data_have_the_licence_that_lies_beside_them(
+    files: dict[str, str], said: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "data.csv").write_text("text,label\n")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert data_licence(tmp_path) == data_licence(str(tmp_path / "data.csv")) == said
+    assert data_licence([tmp_path / "data.csv"]) == said
+
+
+def test_data_that_are_no_file_have_no_licence_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").mkdir()
+    for data in (object(), "\0", tmp_path / "gone", tmp_path, "x" * 5000, []):
+        assert data_licence(data) is None
+
+
+def test_a_card_tells_the_licence_of_the_data_after_they_have_gone(tmp_path: Path, photos: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "LICENSE").write_text("Creative Commons\n")
+    options: dict[str, Any] = {"epochs": 1, "image_size": 32, "engine": "eager", "reporter": Silent()}
+    run = ts.fit(
+        tmp_path / "photos",
+        model="timm/test_resnet@none",
+        strategy="linear_probe",
+        out=tmp_path / "run",
+        **options,
+    )
+    assert run is not None
+    shutil.rmtree(tmp_path / "photos")
+    told = 'photos. Licence of the data: "Creative Commons", as LICENSE beside them says.'
+    assert told in (tmp_path / "run" / "model" / "README.md").read_text()
+    out = run.export(to="safetensors", out=tmp_path / "out")
+    assert told in (Path(out) / "README.md").read_text()
 
 
 def test_a_run_is_loaded_as_a_plain_module(photo_run: Path) -> None:

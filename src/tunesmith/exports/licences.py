@@ -1,4 +1,4 @@
-"""What is known of the licence of pretrained weights, without asking anybody."""
+"""What is known of the licence of pretrained weights and of data, without asking anybody."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from tunesmith.errors import TunesmithError
 
+FILES: Final = ("LICENSE", "LICENCE", "COPYING")  # any case; alone, or as .txt or .md
+READ: Final = 64 * 2**10  # bytes of a file that may state a licence
+LONGEST: Final = 100  # signs of a line that is quoted
 PACKAGED: Final = {"sentence-transformers/all-MiniLM-L6-v2": "apache-2.0"}  # those that a package carries
 
 
@@ -27,6 +30,66 @@ def weights_licence(recipe: Mapping[str, Any] | None, model: object) -> str | No
     if source == "timm":
         return _timm(name)
     return PACKAGED.get(name) if source == "hf" else None
+
+
+def data_licence(data: object) -> str | None:
+    """What a file beside the data says of their licence, quoted with its name; None where none does.
+
+    A README.md whose front matter names a licence, as the hub's data sets have it, or the first line of a
+    LICENSE, LICENCE or COPYING; in the folder that the data are, or in which their files lie.
+
+    data: as `fit` takes it.
+    """
+    if isinstance(data, list | tuple):
+        said = {data_licence(own) for own in data}
+        return said.pop() if len(said) == 1 else None
+    if not isinstance(data, str | Path):
+        return None
+    path = Path(data).expanduser()
+    try:
+        folder = path if path.is_dir() else path.parent
+        beside = {own.name: own for own in sorted(folder.iterdir())} if path.exists() else {}
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+    named = [name for name in beside if Path(name).stem.upper() in FILES]
+    named = [name for name in named if Path(name).suffix.lower() in ("", ".txt", ".md")]
+    for name, of in (("README.md", _front_matter), *((name, _first_line) for name in named)):
+        if name in beside and (found := of(_beginning(beside[name]))):
+            return f'"{found}", as {name} beside them says'
+    return None
+
+
+def _beginning(path: Path) -> str:
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file.read(READ).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _front_matter(text: str) -> str:
+    """The licence that the front matter of a README names; empty where there is none."""
+    import yaml
+
+    before, _, rest = text.partition("---")
+    front, closed, _ = rest.partition("\n---")
+    if before.strip("\ufeff \r\n") or not closed:
+        return ""
+    try:
+        told = yaml.safe_load(front)
+    except (yaml.YAMLError, RecursionError):
+        return ""
+    named = told.get("license") if isinstance(told, Mapping) else None
+    each = named if isinstance(named, list) else [named]
+    return _first_line(", ".join(own for own in each if isinstance(own, str)))
+
+
+def _first_line(text: str) -> str:
+    lines = (" ".join(line.strip("\ufeff#*= \t").split()) for line in text.splitlines())
+    found = "".join(sign for sign in next(filter(None, lines), "") if sign.isprintable() and sign not in '"`')
+    return found if len(found) <= LONGEST else found[: LONGEST - 1] + "…"
 
 
 def _headed(model: object) -> str | None:

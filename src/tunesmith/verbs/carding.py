@@ -29,7 +29,10 @@ def facts_of(run: Run, scores: Mapping[str, Any]) -> Facts:
         plan=table(run.plan, [part["name"] for part in described["parts"]]),
         scores=scores,
         answers=TASKS.load(described["task"])().answers,
-        licences={"weights": weights_licence(described.get("recipe"), asked.get("model")), "data": None},
+        licences={
+            "weights": weights_licence(described.get("recipe"), asked.get("model")),
+            "data": manifest.get("data_licence"),
+        },
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tunesmith.data.data import SPLITS, Data
 from tunesmith.errors import BadOption, BadRun, DiskFailed
+from tunesmith.exports.licences import data_licence
 from tunesmith.files import clear_leftovers, whole_folder
 from tunesmith.networks.network import Network
 from tunesmith.networks.weights import shortened
@@ -92,6 +93,7 @@ def _fill_folder(
         manifest = {
             "form": 1,
             "data": data.fingerprint,
+            "data_licence": data_licence(asked["data"]),
             "network": network.origin,
             "seed": asked["seed"],
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
