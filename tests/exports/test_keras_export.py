@@ -23,6 +23,7 @@ def test_a_keras_network_is_proven_by_keras(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tampered: Callable[[Path], None],
+    ask: Callable[..., dict[str, Any]],
 ) -> None:
     if find_spec("keras") is None:
         pytest.skip("needs the package keras")
@@ -61,3 +62,12 @@ def test_a_keras_network_is_proven_by_keras(
     exec(compile(code, "README.md", "exec"), {})
     (answer,) = run.predict([str(folder / "picture.jpg")])
     assert answer["label"] in capsys.readouterr().out
+    sizes = sorted((path.stat().st_size, path.name) for path in folder.iterdir())
+    assert sizes[-1][1] == "model.keras"
+    largest = (sizes[-1][0] + sizes[-2][0]) // 2
+    argv = ["export", str(run.folder), "--to", "keras", "--out", str(tmp_path / "out" / "it")]
+    beside = {"argv": argv, "err": str(tmp_path / "said"), "largest": largest}
+    assert ask("", beside=beside)["code"] == 2
+    said = (tmp_path / "said").read_text().splitlines()[-1]
+    assert re.search("error: .*(File too large|look whether that disk is full)", said)
+    assert not (tmp_path / "out").exists()

@@ -161,6 +161,20 @@ def test_a_disk_that_takes_no_whole_network_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_disk_that_takes_no_whole_transformers_folder_is_one_sentence_too(
+    ask: Callable[..., dict[str, Any]], text_run: Path, exported: Callable[..., Path], tmp_path: Path
+) -> None:
+    sizes = {path.name: path.stat().st_size for path in exported(text_run, to="transformers").iterdir()}
+    assert max(sizes, key=lambda name: sizes[name]) == "model.safetensors"
+    argv = ["export", str(text_run), "--to", "transformers", "--out", str(tmp_path / "out" / "it")]
+    largest = sizes["model.safetensors"] - 1
+    answer = ask("", beside={"argv": argv, "err": str(tmp_path / "said"), "largest": largest})
+    said = (tmp_path / "said").read_text()
+    assert (answer["killed"], answer["code"]) == (False, 2), said
+    assert re.search("error: .*(File too large|look whether that disk is full)", said.splitlines()[-1])
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_traced_is_told_what_needs_no_graph(
     photo_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
