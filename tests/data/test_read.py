@@ -173,5 +173,10 @@ def test_empty_texts_are_found(write: Write) -> None:
 
 def test_signs_that_are_no_unicode_are_named(write: Write) -> None:
     rows = '{"text": "fine", "label": "a"}\n{"text": "\\ud800", "label": "b"}\n'
-    with pytest.raises(BadData, match=r"a\.jsonl:2 holds signs that are no Unicode"):
-        read(write("a.jsonl", rows))
+    more = "".join(f'{{"text": "word {n}", "label": "{"ab"[n % 2]}"}}\n' for n in range(40))
+    path = write("a.jsonl", rows + more)
+    with pytest.raises(BadData, match=r"a\.jsonl:2 holds signs that are no Unicode; rename or rewrite it, or"):
+        read(path)
+    data = read(path, skip_bad=True, seed=0)
+    assert [(found.kind, found.where) for found in data.left_out] == [("broken_rows", "a.jsonl:2")]
+    assert sum(len(part) for part in data.splits.values()) == 41

@@ -171,6 +171,10 @@ class _Faults:
         """The bytes of the image file; None for what is not a file, NOWHERE if the item cannot be had."""
         if row.fault is not None:
             return self._fault(row, row.fault, kind=LACKING[row.lacks])
+        if not _is_unicode(row):
+            name = row.where.encode("utf-8", "replace").decode()
+            what = f"{name} holds signs that are no Unicode"
+            return self._fault(row._replace(id=name), what, "; rename or rewrite it", kind="broken_rows")
         if len(row.item) > LONGEST_ITEM:
             return self._fault(row, f"{row.where} has {len(row.item):,} bytes, more than {LONGEST_ITEM:,}.")
         if row.label is None and self.labelled:
@@ -250,10 +254,7 @@ def _arrow_writer(path: Path, found: Found, *, group: bool, weight: bool) -> Ite
         }
         for place, name in enumerate(found.others):
             columns[OTHER + name] = [row.others[place] for row in waiting]
-        try:
-            arrays = [pa.array(columns[field.name], field.type) for field in schema]
-        except UnicodeEncodeError:
-            raise _not_unicode(waiting) from None
+        arrays = [pa.array(columns[field.name], field.type) for field in schema]
         with cache_failures(path.parent):
             writer.write_batch(pa.record_batch(arrays, schema=schema))
         waiting.clear()
@@ -285,11 +286,10 @@ def _cell(item: str | bytes, takes: str) -> object:
     return {"path": None if inside else item, "bytes": item if inside else None}
 
 
-def _not_unicode(rows: list[Row]) -> BadData:
-    for row in rows:
-        try:
-            "".join(part for part in (*row, *row.others) if isinstance(part, str)).encode()
-        except UnicodeEncodeError:
-            name = row.where.encode("utf-8", "replace").decode()
-            return BadData(f"{name} holds signs that are no Unicode; rename or rewrite it.")
-    return BadData("a row holds signs that are no Unicode.")
+def _is_unicode(row: Row) -> bool:
+    """Whether Arrow can keep its texts: half of a pair of surrogates, as JSON may escape one, is no sign."""
+    try:
+        "".join(part for part in (*row, *row.others) if isinstance(part, str)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -136,12 +136,12 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "broken_rows": {
         "en": Words(
             "broken rows",
-            "Rows that cannot be read: {count:,} (too many fields or too few, a line that is no JSON).",
+            "Rows that cannot be read: {count:,} (a wrong number of fields, no JSON, signs that are no Unicode).",
             "Each is named with what is wrong; mend them, or leave them out with --skip-bad.",
         ),
         "zh": Words(
             "损坏的行",
-            "有 {count:,} 行无法读取（字段过多或过少，或不是 JSON）。",
+            "有 {count:,} 行无法读取（字段过多或过少、不是 JSON，或含有非 Unicode 字符）。",
             "每一行都说明了原因；请改正，或使用 --skip-bad 将其排除。",
         ),
     },
