@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tunesmith.errors import BadRun
@@ -62,7 +62,7 @@ def seals(folder: Path) -> Seals:
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):
         match = LINE.fullmatch(line.removesuffix("\n"))
-        if match is None or not line.endswith("\n"):
+        if match is None or not line.endswith("\n") or not _is_below(match[2]):
             raise BadRun(f"{path}:{number} is damaged; copy the folder again from where it is whole.")
         found.setdefault(match[2], []).append(match[1])
     return found
@@ -81,6 +81,8 @@ def read_sealed(folder: Path, name: str) -> bytes:
 def check(folder: Path, name: str, known: Seals | None = None) -> str:
     """The digest of a file of any size, which is as it was written. Raises BadRun if it is not."""
     try:
+        if (folder / name).exists() and not (folder / name).is_file():  # a device may never end
+            raise BadRun(f"{folder / name} is no file; copy the folder again from where it is whole.")
         found = file_digest(folder / name)
     except OSError as error:
         raise BadRun(f"{folder / name} is missing or cannot be read ({error.strerror}).") from error
@@ -99,6 +101,12 @@ def _compare(folder: Path, name: str, found: str, known: Seals) -> None:
     if found not in known.get(name, ()):
         what = "was cut short or changed since it was written" if name in known else f"is not in {SEALS}"
         raise BadRun(f"{folder / name} {what}; it is not used. Copy it again from where it is whole.")
+
+
+def _is_below(name: str) -> bool:
+    """Whether a path stays in the folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _text(known: Seals) -> str:

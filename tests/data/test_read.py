@@ -175,7 +175,9 @@ def test_signs_that_are_no_unicode_are_named(write: Write) -> None:
     rows = '{"text": "fine", "label": "a"}\n{"text": "\\ud800", "label": "b"}\n'
     more = "".join(f'{{"text": "word {n}", "label": "{"ab"[n % 2]}"}}\n' for n in range(40))
     path = write("a.jsonl", rows + more)
-    with pytest.raises(BadData, match=r"a\.jsonl:2 holds signs that are no Unicode; rename or rewrite it, or"):
+    with pytest.raises(
+        BadData, match=r"a\.jsonl:2 holds signs that are no Unicode; rename or rewrite it, or"
+    ):
         read(path)
     data = read(path, skip_bad=True, seed=0)
     assert [(found.kind, found.where) for found in data.left_out] == [("broken_rows", "a.jsonl:2")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,56 @@ def test_other_weights_under_a_fitting_hash_are_refused(folder: Path) -> None:
 def test_a_file_that_was_added_is_refused(folder: Path) -> None:
     (folder / "config.py").write_text("print('hello')")
     with pytest.raises(BadExport, match=r"config\.py is not in files\.sha256: it was added"):
+        ts.verify(folder)
+
+
+def test_a_link_to_a_folder_that_was_added_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "more").symlink_to(tmp_path)
+    with pytest.raises(BadExport, match=r"more is not in files\.sha256: it was added"):
+        ts.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../export.json"])
+def test_a_list_that_leads_out_of_the_folder_is_not_followed(folder: Path, name: str) -> None:
+    with (folder / "files.sha256").open("a") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(BadExport, match=r"files\.sha256:\d+ is damaged"):
+        ts.verify(folder)
+
+
+def test_a_device_in_the_place_of_a_file_is_not_read(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(BadExport, match=r"model\.safetensors is no file"):
+        ts.verify(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "[]", "[1]", "null", "5", '{"format": ["onnx"]}', '{"format": "safetensors", "task": []}'],
+)
+def test_a_description_of_no_export_under_a_fitting_hash_is_one_sentence(
+    folder: Path, content: str, tunesmith: Callable[..., Any]
+) -> None:
+    (folder / "export.json").write_text(content)
+    seal(folder)
+    answer = tunesmith("verify", folder)
+    assert answer.code == 2
+    assert re.match("error: .*(describes no export|does not hold what an export holds)", answer.err)
+
+
+@pytest.mark.parametrize("change", ["none", "fewer"])
+def test_golden_examples_that_are_not_all_answered_are_refused(folder: Path, change: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "golden.safetensors"
+    tensors = load_file(path)
+    answers = tensors.pop("answers")
+    if change == "fewer":
+        tensors["answers"] = answers[:3].clone()
+    save_file(tensors, path)
+    seal(folder)
+    with pytest.raises(BadExport, match="does not hold an answer to each of its 7 examples"):
         ts.verify(folder)
 
 

@@ -37,6 +37,11 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
             (code,) = re.findall(r"In this folder:\n\n```python\n(.*?)```", card, re.S)
             if "picture.jpg" not in code:
                 exec(compile(code, "README.md", "exec"), {})
+        if run.model[1].answers == "parts":
+            folder = ts.export(run, to="onnx", quantize="int8", reporter=Silent())
+            cost = json.loads((folder / "export.json").read_text())["quantized"]
+            assert cost["count"] == run.scores["test"]["count"]  # examples, which are joined of their windows
+            assert cost["before"] == pytest.approx(scored, rel=1e-4)
         return proofs
 
     return export

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,7 @@ class Disks:
         """What became of a run whose disk refused once, or from then on: "refused" or "went on"."""
         from tunesmith.store import Store
 
-        place = self.folder / f"{refuse}-{errno.errorcode[code]}-{forever}"
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(prefix=f"{refuse}-{errno.errorcode[code]}-", dir=self.folder))
         answer = self.fit(place, refuse, code, forever=forever)
         said = (place / "said").read_text()
         assert not answer["killed"]

@@ -143,12 +143,16 @@ def _front(facts: Facts) -> str:
 
 def _introduction(facts: Facts) -> str:
     names, takes = facts.described["labels"]["names"], facts.described["preprocess"].get("takes", "input")
-    first = ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+    first = ", ".join(map(_plain, names[:MOST])) + (
+        f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    )
     answers = {
         "classes": f"gives one of {len(names)} labels ({first})",
         "numbers": f"gives {first}",
     }.get(facts.answers, f"says what its parts are, among {first}" if first else "gives a part of it")
     thing = {"image": "a picture", "text": "a text"}.get(takes, f"an {takes}")
+    if facts.described["preprocess"].get("pairs"):
+        thing = "a question and its context" if facts.answers == "parts" else "a pair of texts"
     return f"For {thing} it {answers}. Fine-tuned by tunesmith from {facts.network}.\n"
 
 
@@ -228,4 +232,9 @@ def _slug(name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """On one line, and no tag of HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")

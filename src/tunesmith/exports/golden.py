@@ -107,7 +107,7 @@ def golden_of(examples: Examples, targets: NDArray[Any] | None, *, seed: int) ->
     count = max(1, min(MOST, BYTES // max(one, 1)))
     windows = None
     if examples.of is not None:
-        rows, windows = _windows(examples, count, seed)
+        rows, windows = windows_of(examples, count, seed=seed)
     else:
         rows = drawn(len(examples), count, seed=seed) if known is None else sampled(known, count, seed=seed)
     items = examples.dataset[rows.tolist()]["item"] if examples.preprocess.takes == "text" else []
@@ -119,8 +119,11 @@ def golden_of(examples: Examples, targets: NDArray[Any] | None, *, seed: int) ->
     )
 
 
-def _windows(examples: Examples, count: int, seed: int) -> tuple[NDArray[np.int64], Windows]:
-    """The windows of drawn examples, one example at least, and what their task has to know of them."""
+def windows_of(examples: Examples, count: int, *, seed: int) -> tuple[NDArray[np.int64], Windows]:
+    """Rows of the windows of drawn examples, and what their task has to know of them.
+
+    count: windows, at most; those of one example at least.
+    """
     order = np.random.default_rng(seed).permutation(len(examples.whole))
     within = int(np.searchsorted(np.cumsum(examples.counts(order)), count, side="right"))
     some = np.sort(order[: max(within, 1)])

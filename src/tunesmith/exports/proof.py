@@ -80,6 +80,21 @@ def prove(folder: Path) -> Proof:
     the network's file, and for answers that are not the network's.
     """
     about = read_about(folder)
+    try:
+        return _proven(folder, about)
+    except TunesmithError:
+        raise
+    # Whoever changes a folder may write its hashes anew.
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        from tunesmith.engines.compiled import first_line
+
+        raise BadExport(
+            f"{folder} does not hold what an export holds ({type(error).__name__}: {first_line(error)}); "
+            f"copy it again from where it is whole, or export the run again."
+        ) from error
+
+
+def _proven(folder: Path, about: Mapping[str, Any]) -> Proof:
     form: Format = FORMATS.load(about["format"])()
     for package, extra in form.needs:
         require(package, extra, f"an export to {form.name}")
@@ -117,10 +132,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     try:
         check_all(folder, needed=(ABOUT, GOLDEN))
         known = {*seals(folder), SEALS, CARD}
-        about = dict(json.loads(read_sealed(folder, ABOUT)))
+        about = json.loads(read_sealed(folder, ABOUT))
     except (BadRun, ValueError) as error:
         raise BadExport(str(error)) from error
-    there = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    if not isinstance(about, dict):
+        raise BadExport(f"{folder / ABOUT} describes no export.")
+    there = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
     if more := sorted(name for name in there if name not in known):
         raise BadExport(f"{folder / more[0]} is not in {SEALS}: it was added since the export; remove it.")
     return about
@@ -146,7 +163,8 @@ def answers(runtime: Runtime, about: Mapping[str, Any], golden: Golden) -> Tenso
 
 def compared(version: str, found: Tensor, golden: Golden, task: Task, labels: Labels) -> Proof:
     """Answers of a runtime beside those of the network."""
-    assert golden.answers is not None
+    if golden.answers is None or golden.answers.shape != found.shape:
+        raise BadExport(f"{GOLDEN} does not hold an answer to each of its {len(golden)} examples.")
     then, now = (in_spreads(a, labels).float() for a in (golden.answers, found))
     numbers = bool(labels.spreads)
     over = -1 if labels.names else 1  # labels, or the tokens at which an answer starts and ends

@@ -17,6 +17,7 @@ from tunesmith.engines.engine import quiet
 from tunesmith.errors import BadExport
 from tunesmith.evaluation import Score, difference, evaluate, figure
 from tunesmith.exports.format import predictions
+from tunesmith.exports.golden import Golden
 from tunesmith.exports.onnx_graph import opened
 from tunesmith.registry import require
 from tunesmith.tasks.task import Labels, Task
@@ -89,12 +90,22 @@ def quantize(whole: Path, small: Path, batches: Batches) -> None:
 
 
 def cost_of(
-    whole: Path, small: Path, batches: Batches, targets: Sequence[Any], task: Task, labels: Labels
+    whole: Path,
+    small: Path,
+    batches: Batches,
+    targets: Sequence[Any],
+    task: Task,
+    labels: Labels,
+    *,
+    of: Golden | None = None,
 ) -> Cost:
-    """Both graphs on the same test examples, and in turns on the first batch."""
+    """Both graphs on the same test examples, and in turns on the first batch.
+
+    of: all batches together where they are windows of examples.
+    """
     sessions = opened(whole), opened(small)
     before, after = (
-        predictions(task, torch.cat([session(batch).float() for batch in batches]), labels)
+        predictions(task, torch.cat([session(batch).float() for batch in batches]), labels, of)
         for session in sessions
     )
     metric = task.deciding(labels)

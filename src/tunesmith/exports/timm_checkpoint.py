@@ -61,7 +61,9 @@ class TimmCheckpoint:
         (folder / "config.json").write_text(
             json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8"
         )
-        return {}
+        given = {"num_classes": len(subject.labels.names), "checkpoint_path": self.file, **recipe["args"]}
+        told = ", ".join([repr(config["architecture"]), *(f"{k}={v!r}" for k, v in given.items())])
+        return {"call": f"create_model({told})"}
 
     def opened(self, folder: Path, about: Mapping[str, Any]) -> Runtime:  # noqa: ARG002
         """See Format."""

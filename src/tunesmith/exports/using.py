@@ -46,7 +46,8 @@ answers = session.run(None, {name.name: inputs[name.name] for name in session.ge
     "openvino": """\
 import openvino
 
-model = openvino.compile_model("model.xml")
+exact = {"INFERENCE_PRECISION_HINT": "f32"}  # or a processor that has bfloat16 computes in it
+model = openvino.compile_model("model.xml", "CPU", exact)
 answers = model({port.any_name: inputs[port.any_name] for port in model.inputs})[0]
 """,
     "torch": """\
@@ -56,7 +57,7 @@ model = torch.export.load("model.pt2").module()
 answers = model(*(torch.tensor(inputs[name]) for name in {names})).detach().numpy()
 """,
     "keras": """\
-import keras
+import keras  # runs on TensorFlow, or on what KERAS_BACKEND names: torch, jax
 
 model = keras.saving.load_model("model.keras")
 answers = model.predict(inputs["pixels"].transpose(0, 2, 3, 1), verbose=0)
@@ -65,7 +66,7 @@ answers = model.predict(inputs["pixels"].transpose(0, 2, 3, 1), verbose=0)
 import timm
 import torch
 
-model = timm.create_model("local-dir:.", pretrained=True).eval()
+model = timm.create_model("local-dir:.", pretrained=True).eval()  # or {call}
 answers = model(torch.tensor(inputs["images"])).detach().numpy()
 """,
     "safetensors": """\
@@ -104,7 +105,11 @@ def _by_hand(about: Mapping[str, Any]) -> str:
         code += TEXT.format(max_length=form["max_length"], items=items) + "\n"
     else:
         code += f"inputs = ...  # arrays by name: {', '.join(about['inputs'])}\n\n"
-    code += OPENED[about["format"]].replace("{K}", str(len(names))).replace("{names}", str(about["inputs"]))
+    filled = {"K": str(len(names)), "names": str(about["inputs"]), "call": about["opens"].get("call", "")}
+    opened = OPENED[about["format"]]
+    for key, value in filled.items():
+        opened = opened.replace(f"{{{key}}}", value)
+    code += opened
     return code + _said(about)
 
 
@@ -126,7 +131,11 @@ def _piped(about: Mapping[str, Any]) -> str:
         return READER
     code = ", trust_remote_code=True" if about["opens"]["class"] == "PooledForSequenceClassification" else ""
     cut = ", truncation=True" if task == "text-classification" else ""
-    item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else f'"a text"{cut}'
+    cut += ", top_k=None" if len(about["labels"]["spreads"]) > 1 else ""  # or it keeps the largest number
+    pair = '{"text": "a text", "text_pair": "a second text"}'
+    text = pair if about["preprocess"].get("pairs") else '"a text"'
+    item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else text
+    item += cut
     note = "  # runs pooled_transformers.py of this folder" if code else ""
     return (
         f"from transformers import pipeline\n\n"

@@ -136,7 +136,7 @@ WORDS: Final[Mapping[str, Mapping[str, Words]]] = {
     "broken_rows": {
         "en": Words(
             "broken rows",
-            "Rows that cannot be read: {count:,} (a wrong number of fields, no JSON, signs that are no Unicode).",
+            "Rows that cannot be read: {count:,} (wrong number of fields, no JSON, no Unicode).",
             "Each is named with what is wrong; mend them, or leave them out with --skip-bad.",
         ),
         "zh": Words(

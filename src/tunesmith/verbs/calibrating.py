@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from torch import Tensor
 
-from tunesmith.errors import BadData, BadOption
+from tunesmith.errors import BadData
 from tunesmith.exports.format import taken
-from tunesmith.exports.golden import Golden, named
+from tunesmith.exports.golden import Golden, named, windows_of
 from tunesmith.exports.proof import BATCH
 from tunesmith.exports.quantized import CALIBRATED
 from tunesmith.runs import Run
@@ -29,11 +29,15 @@ REASONS: Final = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """Raw examples. learned: of the training split. tested: of the test split, with their true answers."""
+    """Raw examples. learned: of the training split. tested: of the test split, with their true answers.
+
+    whole: all that is tested where it is windows, of which several may be of one example; else None.
+    """
 
     learned: list[Mapping[str, Tensor]]
     tested: list[Mapping[str, Tensor]]
     targets: list[Any]
+    whole: Golden | None = None
 
     def batches(
         self, spec: Mapping[str, Any], *, pixels: bool
@@ -58,18 +62,18 @@ def calibration_of(run: Run, data: Any) -> Calibration:
     _, task, labels = run.model
     form = run.model[0].preprocess
     learned, tested = (Examples(found.splits[split], form, task=task) for split in ("train", "test"))
-    if tested.of is not None:
-        raise BadOption(
-            f"int8 is judged by answers to whole examples, and {run.folder.name} reads long ones in "
-            f"windows; leave quantize out."
-        )
-    rows = drawn(len(tested), JUDGED, seed=0)
-    targets = task.targets(found.test, labels)
-    return Calibration(
-        _batches(learned, drawn(len(learned), CALIBRATED, seed=0)),
-        _batches(tested, rows),
-        [targets[row] for row in rows],
-    )
+    calibrating = _batches(learned, drawn(len(learned), CALIBRATED, seed=0))
+    if tested.of is None:
+        rows = drawn(len(tested), JUDGED, seed=0)
+        targets = task.targets(found.test, labels)
+        return Calibration(calibrating, _batches(tested, rows), [targets[row] for row in rows])
+    rows, windows = windows_of(tested, JUDGED, seed=0)
+    whole = Golden(named(tested.raw(rows), form.takes), windows=windows)  # all of one length, as answers are
+    pieces: list[Mapping[str, Tensor]] = [
+        {name: tensor[i : i + BATCH] for name, tensor in whole.inputs.items()}
+        for i in range(0, len(whole), BATCH)
+    ]
+    return Calibration(calibrating, pieces, task.targets({"label": list(windows.truths)}, labels), whole)
 
 
 def _batches(examples: Examples, rows: np.ndarray) -> list[Mapping[str, Tensor]]:

@@ -131,7 +131,7 @@ def _quantized(
     spec, task, labels = about["preprocess"], subject.task, subject.labels
     learned, tested = calibration.batches(spec, pixels=subject.pixels)
     quantize(whole, small, learned)
-    cost = cost_of(whole, small, tested, calibration.targets, task, labels)
+    cost = cost_of(whole, small, tested, calibration.targets, task, labels, of=calibration.whole)
     whole.unlink()
     runtime = form.opened(folder, about)
     found = compared(runtime.version, answers(runtime, about, golden), golden, task, labels)
