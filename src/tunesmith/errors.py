@@ -3,6 +3,7 @@
 TunesmithError
 ├── UnknownName       LookupError        no task, source, strategy, model or option of that name
 ├── BadOption         ValueError         an option out of its range, or two that exclude each other
+│   └── OtherBackend  RuntimeError       Keras runs on TensorFlow or JAX in this process
 ├── BadPlan           ValueError         a plan that is malformed or made for another network
 ├── BadData           ValueError         data that cannot be understood, or items that cannot be read
 │   └── NoData        FileNotFoundError  nothing at this path
@@ -60,6 +61,10 @@ class UnknownName(TunesmithError, LookupError):
 
 class BadOption(TunesmithError, ValueError):
     """An option out of its range, or two that exclude each other."""
+
+
+class OtherBackend(BadOption, RuntimeError):
+    """Keras runs, or was told to run, on another backend than torch."""
 
 
 class BadPlan(TunesmithError, ValueError):

@@ -125,6 +125,8 @@ def resolve(text: str) -> Name:
     name = parse(text)
     if name.model.endswith(".keras") and not Path(name.model).expanduser().is_file():
         raise BadWeights(f"no model at {name.model}: the file does not exist.")
+    if (name.source, name.weights) == ("keras", "imagenet"):  # as keras.applications calls its own
+        return Name(name.source, name.model, name.args, None)
     if name.weights not in (None, "none"):
         header = _header(Path(str(name.weights)).expanduser())
         name = Name(name.source, name.model, {**_model_args(header), **name.args}, name.weights, header)

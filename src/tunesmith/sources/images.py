@@ -84,17 +84,19 @@ def origin(name: Name, digest: str) -> str:
     return f"{name}@{digest[:12]}"
 
 
-def unavailable(name: Name, reason: str, error: Exception | None = None) -> str:
+def unavailable(
+    name: Name, reason: str, error: Exception | None = None, *, file: str = "weights.safetensors"
+) -> str:
     """The message for published weights that cannot be had.
 
-    reason: a clause; empty: what the error says.
+    reason: a clause; empty: what the error says. file: how one is called that would do.
     """
     if not reason and error is not None:
         line = next(iter(str(error).strip().splitlines()), "")[:160]
         reason = f"and cannot be fetched ({type(error).__name__}: {line})"
     return (
         f"the pretrained weights of {name} are not on this machine {reason}; give a file: "
-        f"{name}@weights.safetensors, or start from random weights: {name}@none."
+        f"{name}@{file}, or start from random weights: {name}@none."
     )
 
 

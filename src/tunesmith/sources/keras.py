@@ -23,13 +23,14 @@ from tunesmith.sources.keras_backend import keras_on_torch
 from tunesmith.sources.keras_configs import checked, in_float32
 from tunesmith.sources.keras_files import read_keras_file, weights_of
 from tunesmith.sources.keras_inputs import WORDS, form_inside, form_named, form_of
-from tunesmith.sources.keras_network import bare_body, body_of, network_of
+from tunesmith.sources.keras_network import bare_body, body_of, check_images, network_of
 from tunesmith.sources.keras_weights import SUFFIX, load_h5, tensors_in
 
 HOST: Final = "https://storage.googleapis.com"  # where Keras keeps its weights
 SIZE: Final = 224  # pixels a side where a network takes any
 CROP: Final = 0.875  # of the shorter side: what ImageNet's networks are judged on
 TESTED: Final = {"InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299}  # pixels a side, if not 224
+FILE: Final = f"NAME{SUFFIX}"  # in messages
 DECIDED: Final = {  # arguments of keras.applications that are said in another way here
     "weights": "name the file behind the @",
     "input_tensor": "images are all that it takes",
@@ -116,6 +117,7 @@ def _from_file(keras: Any, name: Name, want: Want) -> Network:
     model = _model(keras, file.config, str(path))
     with weights_of(path) as weights:
         matched = load_h5(model, weights, where=str(path), network=model.name)
+    check_images(model)
     kind, why = (str(asked), "as asked") if asked else form_inside(model, keras.applications)
     form = form_named(kind)
     size = want.image_size or model.inputs[0].shape[1] or SIZE
@@ -196,16 +198,16 @@ def _with_published_weights(build: Any, name: Name, args: Mapping[str, Any]) -> 
     if not _fetched(name.model):
         if offline():
             raise ModelUnavailable(
-                unavailable(name, "and --offline (HF_HUB_OFFLINE=1) forbids to fetch them")
+                unavailable(name, "and --offline (HF_HUB_OFFLINE=1) forbids to fetch them", file=FILE)
             )
         if not answers(HOST):
-            raise ModelUnavailable(unavailable(name, f"and {HOST} does not answer"))
+            raise ModelUnavailable(unavailable(name, f"and {HOST} does not answer", file=FILE))
     try:
         return _built(build, name, args, "imagenet"), "Keras' own ImageNet weights"
     except BadOption:
         raise
     except Exception as error:  # whatever urllib, h5py and Keras make of a download
-        raise ModelUnavailable(unavailable(name, "", error)) from error
+        raise ModelUnavailable(unavailable(name, "", error, file=FILE)) from error
 
 
 def _with_weights(build: Any, name: Name, args: Mapping[str, Any], path: Path) -> tuple[Any, str]:

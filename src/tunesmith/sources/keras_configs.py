@@ -26,7 +26,10 @@ LAYERS: Final = _names(
     GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
     GlobalMaxPooling2D GroupNormalization Identity InputLayer LayerNormalization LeakyReLU MaxPooling2D
     Maximum Minimum MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization
-    RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom ReLU
+    RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
+    RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert
+    RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+    RandomTranslation RandomZoom ReLU
     Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
     UpSampling2D ZeroPadding2D"""
 )
@@ -78,7 +81,7 @@ def checked(config: Any, where: str) -> dict[str, Any]:
             f"{where} holds a model of the class {str(kind)[:80]!r}, whose calls are code that no file "
             f"should bring along; save it as a functional model: keras.Model(inputs, outputs)."
         )
-    for found in _named(config):
+    for found in _named(config, where):
         _refuse_unlisted(found, where)
     return {**config, "compile_config": None}
 
@@ -99,10 +102,10 @@ def in_float32(config: Any) -> Any:
     }
 
 
-def _named(config: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+def _named(config: Any, where: str, depth: int = 0) -> Iterator[dict[str, Any]]:
     """Every part that Keras would build something of."""
     if depth > DEEPEST:
-        raise BadWeights(f"its configuration is nested more than {DEEPEST} deep; no Keras model is.")
+        raise BadWeights(f"{where}: its configuration is nested more than {DEEPEST} deep; no Keras model is.")
     if isinstance(config, dict):
         if "class_name" in config or "registered_name" in config:
             yield config
@@ -112,25 +115,32 @@ def _named(config: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     else:
         return
     for part in parts:
-        yield from _named(part, depth + 1)
+        yield from _named(part, where, depth + 1)
 
 
 def _refuse_unlisted(part: Mapping[str, Any], where: str) -> None:
     kind, module, registered = (part.get(key) for key in ("class_name", "module", "registered_name"))
+    function = part.get("config")
     if kind in VALUES and module is None:
         return
-    if kind == "function" and module == "builtins" and part.get("config") in FUNCTIONS:
+    if kind == "function" and module == "builtins" and isinstance(function, str) and function in FUNCTIONS:
         return
     own = registered in (None, "", kind)
-    if own and isinstance(module, str) and kind in ALLOWED.get(module, ()):
+    if own and isinstance(module, str) and isinstance(kind, str) and kind in ALLOWED.get(module, ()):
         return
     if kind not in ("Lambda", "__lambda__") and not own and _is_registered(registered):
         return
-    name = f"{str(module)[:80]}.{str(kind if own else registered)[:80]}"
+    name = str(kind if own else registered)[:80]
+    name = name if module is None else f"{str(module)[:80]}.{name}"
     if kind in ("Lambda", "__lambda__"):
         raise BadWeights(
             f"{where} holds a Lambda layer: code of whoever made the file, which loading it would run. It is "
             f"not loaded; build the model again with layers or keras.ops in its place."
+        )
+    if own and module == "keras.layers" and _is_of_keras(kind):
+        raise BadWeights(
+            f"{where} names {name}, a layer of Keras that is not loaded from a file here; build the "
+            f"model again without it."
         )
     guess = did_you_mean(str(kind), LAYERS) if module == "keras.layers" else ""
     raise BadWeights(
@@ -138,6 +148,12 @@ def _refuse_unlisted(part: Mapping[str, Any], where: str) -> None:
         f"a class of your own, register it in this process first "
         f"(keras.saving.register_keras_serializable)."
     )
+
+
+def _is_of_keras(kind: Any) -> bool:
+    import keras
+
+    return isinstance(kind, str) and kind in vars(keras.layers)
 
 
 def _is_registered(name: Any) -> bool:

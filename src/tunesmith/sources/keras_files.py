@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from tunesmith.errors import BadWeights
+from tunesmith.errors import BadWeights, DiskFailed, TunesmithError
 from tunesmith.sources.keras_configs import checked
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -44,9 +44,11 @@ def read_keras_file(path: Path) -> KerasFile:
     with _opened(path) as archive:
         metadata, config = (_json(archive, name, path) for name in (METADATA, CONFIG))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    if not isinstance(version, str) or not version.startswith("3."):
+    if not isinstance(version, str):
+        raise BadWeights(f"{path} does not say which Keras saved it; copy or download it again.")
+    if not version.startswith("3."):
         raise BadWeights(
-            f"{path} was saved by Keras {str(version)[:20]}; load it there and save it with Keras 3: "
+            f"{path} was saved by Keras {version[:20]}; load it there and save it with Keras 3: "
             f"model.save('model.keras')."
         )
     return KerasFile(path, checked(config, str(path)), metadata)
@@ -57,8 +59,15 @@ def weights_of(path: Path) -> Iterator[Path]:
     """The weights of a `.keras` file as a file of their own, while this lasts."""
     with TemporaryDirectory(prefix="tunesmith-") as folder:
         target = Path(folder) / WEIGHTS
-        with _opened(path) as archive, archive.open(WEIGHTS) as member, target.open("wb") as file:
-            shutil.copyfileobj(member, file)
+        with _opened(path) as archive, archive.open(WEIGHTS) as member:
+            try:
+                with target.open("wb") as file:
+                    shutil.copyfileobj(member, file)
+            except OSError as error:
+                raise DiskFailed(
+                    f"the weights of {path} cannot be unpacked in {Path(folder).parent} "
+                    f"({error.strerror or error}); free some space there, or let TMPDIR name another folder."
+                ) from error
         yield target
 
 
@@ -80,7 +89,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             _refuse_strange(archive, path)
             yield archive
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, BadWeights):
+        if isinstance(error, TunesmithError):
             raise
         raise BadWeights(
             f"{path} is no whole .keras file ({str(error)[:120]}); it was cut short or damaged: copy or "

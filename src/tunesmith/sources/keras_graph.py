@@ -65,7 +65,7 @@ class KerasGraph(nn.Module):
         self._paths: dict[int, str] = {}  # a layer called twice is one module
         slots = {id(tensor): number for number, tensor in enumerate(functional.inputs)}
         self.inputs = tuple(slots.values())
-        for node in _nodes(functional):
+        for node in calls(functional):
             given = node.arguments
             path = self._module(node.operation)
             kwargs = {k: v for k, v in given.kwargs.items() if k not in CONTEXT}
@@ -126,7 +126,7 @@ def inner(model: Any) -> Any:
     return functional
 
 
-def _nodes(functional: Any) -> list[Any]:
+def calls(functional: Any) -> list[Any]:
     """The calls of its layers, in the order in which Keras makes them."""
     depths = functional._nodes_by_depth
     nodes = [node for depth in sorted(depths, reverse=True) for node in depths[depth]]

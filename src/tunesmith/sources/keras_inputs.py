@@ -10,8 +10,18 @@ import numpy as np
 
 from tunesmith.errors import BadOption
 from tunesmith.registry import did_you_mean
+from tunesmith.sources.keras_graph import calls, inner
 
 INSIDE: Final = ("Rescaling", "Normalization")
+SPATIAL: Final = (
+    "CenterCrop",
+    "Cropping2D",
+    "Dropout",
+    "Identity",
+    "InputLayer",
+    "Resizing",
+    "ZeroPadding2D",
+)
 OPERATIONS: Final = ("GetItem", "Stack", "Add", "Subtract", "Multiply", "Divide", "TrueDivide")
 
 
@@ -70,8 +80,7 @@ def form_inside(model: Any, applications: Any) -> tuple[str, str]:
     What it rescales or normalises itself takes pixels as they are; a network of keras.applications within,
     by its name, what that takes; anything else pixels as they are.
     """
-    first = model.layers[1:3]
-    if any(type(layer).__name__ in (*INSIDE, *OPERATIONS) for layer in first):
+    if _normalises(model):
         return "raw", "it normalises them itself"
     built = {_plain(name): name for name in dir(applications) if callable(getattr(applications, name))}
     for layer in (model, *model.layers):
@@ -82,6 +91,24 @@ def form_inside(model: Any, applications: Any) -> tuple[str, str]:
             name = max(found, key=len)
             return form_of(getattr(applications, name)), f"as {name} takes them"
     return "raw", "nothing in it says otherwise"
+
+
+def _normalises(model: Any) -> bool:
+    """Whether the first thing that a model does to the values of its pixels is to normalise them."""
+    for node in calls(inner(model)):
+        if not _stands_aside(node.operation):
+            if hasattr(node.operation, "layers"):
+                return _normalises(node.operation)
+            return type(node.operation).__name__ in (*INSIDE, *OPERATIONS)
+    return False
+
+
+def _stands_aside(operation: Any) -> bool:
+    """Whether pixels keep their range in a layer, or in all of a model: augmentation, and other sizes."""
+    if hasattr(operation, "layers"):
+        return all(_stands_aside(node.operation) for node in calls(inner(operation)))
+    kind = type(operation).__name__
+    return kind in SPATIAL or kind.startswith("Random")
 
 
 def _plain(name: str) -> str:

@@ -151,12 +151,21 @@ class KerasStandard(KerasLayer):
         (images,) = args
         shape = tuple(self.layer._broadcast_shape)
         mean, variance = (self._buffers[name].reshape(shape) for name in ("mean", "variance"))  # type: ignore[union-attr]
-        return (images - mean) / variance.sqrt().clamp(min=1e-7)
+        deviation = variance.sqrt().clamp(min=1e-7)
+        return images * deviation + mean if self.layer.invert else (images - mean) / deviation
 
     def hand_back(self) -> None:
         """The same, and the constants that Keras computes with."""
         super().hand_back()
         self.layer.finalize_state()
+
+
+class KerasCrop(KerasLayer):
+    """RandomCrop, which cuts pictures to its size when it does not train, too; here always so."""
+
+    def forward(self, *args: Any, **_: Any) -> Any:
+        """The middle of the images."""
+        return self.layer.call(*args, training=False)
 
 
 def wrapped(layer: Any) -> nn.Module:
@@ -166,8 +175,8 @@ def wrapped(layer: Any) -> nn.Module:
     stored of frozen stages can take account of it.
     """
     kind = type(layer).__name__
-    if kind.startswith("Random"):
-        return nn.Identity()
+    if kind.startswith("Random") and type(layer).__module__.startswith("keras."):
+        return KerasCrop(layer) if kind == "RandomCrop" else nn.Identity()
     if kind == "Dropout" and layer.noise_shape is None:
         return nn.Dropout(layer.rate)
     if kind == "Normalization" and layer.variables:

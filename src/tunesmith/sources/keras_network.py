@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from tunesmith.networks.preprocess import ImagePreprocess
 from tunesmith.sources.keras_graph import KerasGraph, inner
 from tunesmith.sources.keras_layers import Held, KerasLayer
 from tunesmith.sources.keras_stages import by_blocks, stage_starts
+
+TOPS: Final = ("Dense", "Softmax", "Activation")  # what the last layer of a top is
+MODELS: Final = ("Functional", "Sequential")
 
 
 class Images(nn.Module):
@@ -104,20 +107,16 @@ class KerasNetwork(nn.Module):
 def body_of(model: Any) -> Body:
     """Take a model's top off: softmax, a dense layer, dropout and average pooling, as far as it has them.
 
-    Raises BadOption for a model that takes anything but colour images, or that ends in neither maps nor
-    features.
+    A top that is a model of its own, at the end of this one, is taken off as well.
+    Raises BadOption for a model that ends in neither maps nor features, and as `check_images`.
     """
     import keras
 
     functional = inner(model)
+    check_images(model)
     model.trainable = True  # otherwise weights that were frozen when it was saved count as statistics
     given = functional.inputs[0]
-    if len(given.shape) != 4 or given.shape[-1] != 3:
-        raise BadOption(
-            f"{model.name} takes an input of shape {tuple(given.shape)}; networks here take colour images, "
-            f"(batch, height, width, 3)."
-        )
-    end, dense, dropout = functional.outputs[0], None, 0.0
+    end, dense, dropout = _unfolded(functional.outputs[0]), None, 0.0
     before = _back(end, "Softmax", "Activation")
     if _made_by(before, "Dense") and len(before.shape) == 2:
         dense = before._keras_history.operation
@@ -132,6 +131,50 @@ def body_of(model: Any) -> Body:
             f"width, channels) or features (batch, features)."
         )
     return bare_body(keras.Model(functional.inputs, end, name=model.name), dropout=dropout, dense=dense)
+
+
+def check_images(model: Any) -> None:
+    """Raise BadOption for a model that takes anything but colour images, square ones with channels last."""
+    shape = tuple(inner(model).inputs[0].shape)
+    if len(shape) != 4 or shape[-1] != 3:
+        raise BadOption(
+            f"{model.name} takes an input of shape {shape}; networks here take colour images, "
+            f"(batch, height, width, 3)."
+        )
+    if None not in shape[1:3] and shape[1] != shape[2]:
+        raise BadOption(
+            f"{model.name} takes images of {shape[1]} x {shape[2]} pixels; networks here take square ones: "
+            f"build it again on keras.Input(({shape[1]}, {shape[1]}, 3)), or of any size, (None, None, 3)."
+        )
+    if name := _channels_first(model):
+        raise BadOption(
+            f"{model.name} computes {name} with channels first; networks of Keras run with channels last "
+            f"here: build it again with data_format='channels_last'."
+        )
+
+
+def _channels_first(model: Any) -> str | None:
+    """The name of a layer that puts channels first."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            if name := _channels_first(layer):
+                return name
+        elif getattr(layer, "data_format", None) == "channels_first":
+            return str(layer.name)
+    return None
+
+
+def _unfolded(end: Any) -> Any:
+    """An output with the layers behind it in this graph, where a model within, which is a top, made it."""
+    operation = end._keras_history.operation
+    while hasattr(operation, "layers") and len(end.shape) == 2:
+        last = inner(operation).outputs[0]._keras_history.operation
+        if type(last).__name__ not in (*TOPS, *MODELS):
+            break
+        end = inner(operation)._run_through_graph([_input(end)], operation_fn=lambda layer: layer)
+        end = end[0] if isinstance(end, list | tuple) else end
+        operation = end._keras_history.operation
+    return end
 
 
 def bare_body(model: Any, *, dropout: float, dense: Any = None) -> Body:

@@ -21,6 +21,7 @@ from tunesmith.sources.keras_files import METADATA
 from tunesmith.sources.keras_network import KerasNetwork, keras_model
 
 LOGITS: Final = "logits"  # the layer before the probabilities
+OURS: Final = ("pixels", "normalised", "pooled", LOGITS, "probabilities", "head_conv", "head_norm")
 LABELS: Final = "labels"  # in metadata.json
 
 
@@ -66,7 +67,10 @@ def as_keras(network: Network, *, probabilities: bool = True) -> Any:
         x = layers.Rescaling(scale, offset, name="normalised")(given)
         if module.images.blue_first:
             x = keras.ops.flip(x, axis=-1)
-        x = keras_model(module)(x)
+        body = keras_model(module)
+        if body.name in OURS:
+            body = keras.Model(body.inputs[0], body.outputs[0], name=f"{body.name}_backbone")
+        x = body(x)
         if isinstance(getattr(module, "pool", None), nn.Module) and not isinstance(module.pool, nn.Identity):
             x = layers.GlobalAveragePooling2D(name="pooled")(x)
         if module.body.dropout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from tunesmith.errors import BadOption, MissingPackage
+from tunesmith.errors import BadOption, MissingPackage, OtherBackend
 
 if TYPE_CHECKING:
     from tunesmith.networks.network import Network
@@ -84,7 +84,7 @@ def _local(task: str) -> list[str]:
     for source in SOURCES.names():
         try:
             found += [model for model in SOURCES.load(source)().find("", task) if model.local]
-        except MissingPackage:
+        except (MissingPackage, OtherBackend):
             continue
     found.sort(key=lambda model: float("inf") if model.parameters is None else model.parameters)
     return list(dict.fromkeys(model.name for model in found))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import BadOption, MissingPackage
+from tunesmith.errors import BadOption, MissingPackage, OtherBackend
 from tunesmith.plan import Plan, Settings
 from tunesmith.verbs import planning
 from tunesmith.verbs.environment import prepare
@@ -213,7 +213,7 @@ def models(
     for name in [source] if source else SOURCES.names():
         try:
             found += SOURCES.load(name)().find(pattern, task)
-        except MissingPackage:
+        except (MissingPackage, OtherBackend):
             if source:
                 raise
     return sorted((m for m in found if m.local or not local), key=lambda m: (not m.local, m.name))

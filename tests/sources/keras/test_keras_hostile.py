@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tunesmith.errors import BadOption, BadWeights
+from tunesmith.errors import BadOption, BadWeights, DiskFailed
 from tunesmith.networks.network import Want
 from tunesmith.sources import load
 
@@ -80,6 +81,16 @@ CASES = {
     "loads a folder": (layer(3, class_name="TFSMLayer"), r"keras\.layers\.TFSMLayer"),
     "reads a file": (layer(3, class_name="StringLookup"), r"keras\.layers\.StringLookup"),
     "another module": (layer(3, module="keras.utils", class_name="get_file"), r"keras\.utils\.get_file"),
+    "a class that is a list": (layer(3, class_name=["Dense"]), r"names keras\.layers\.\['Dense'\]"),
+    "a function that is a dict": (
+        inside(5, activation={"class_name": "function", "module": "builtins", "config": {"x": 1}}),
+        r"names builtins\.function",
+    ),
+    "augments": (
+        layer(3, class_name="CutMix"),
+        "CutMix, a layer of Keras that is not loaded from a file here",
+    ),
+    "no version": (member("metadata.json", b"[]"), "does not say which Keras saved it"),
     "function": (inside(5, activation=CANARY), r"names os\.getcwd"),
     "subclassed": (model(class_name="Mine", module="mine"), "whose calls are code"),
     "no model": (member("config.json", b"[]"), "describes no Keras model"),
@@ -209,3 +220,48 @@ def test_a_model_that_takes_no_colour_images_is_refused(shape: Any, keras: Any, 
     keras.Model(given, keras.layers.Dense(4)(given)).save(tmp_path / "m.keras")
     with pytest.raises(BadOption, match="networks here take colour images"):
         load(str(tmp_path / "m.keras"), WANT)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((3, 16, 16), r"networks here take colour images, \(batch, height, width, 3\)"),
+        ((16, 24, 3), r"takes images of 16 x 24 pixels; networks here take square ones"),
+    ],
+)
+def test_images_of_another_form_are_refused(
+    shape: tuple[int, ...], says: str, keras: Any, tmp_path: Path
+) -> None:
+    given = keras.Input(shape)
+    maps = keras.layers.Conv2D(4, 3, data_format="channels_first" if shape[0] == 3 else None)(given)
+    keras.Model(given, maps).save(tmp_path / "m.keras")
+    with pytest.raises(BadOption, match=says):
+        load(str(tmp_path / "m.keras"), WANT)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_channels_first_inside_are_refused_before_they_are_averaged_wrongly(
+    within: bool, keras: Any, tmp_path: Path
+) -> None:
+    layers = keras.layers
+    given = keras.Input((32, 32, 3))
+    turned = layers.Permute((3, 1, 2))(given)
+    convolution = layers.Conv2D(8, 3, data_format="channels_first", name="turned")
+    if within:
+        convolution = keras.Sequential([keras.Input((3, 32, 32)), convolution])
+    keras.Model(given, convolution(turned)).save(tmp_path / "m.keras")
+    with pytest.raises(BadOption, match="computes turned with channels first"):
+        load(str(tmp_path / "m.keras"), WANT)
+
+
+def test_a_disk_without_room_for_weights_is_not_called_damage(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(
+        DiskFailed, match=r"cannot be unpacked in .*\(No space left on device\); free some space"
+    ):
+        load(str(tiny_file), WANT)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunesmith.errors import BadOption, MissingPackage, UnknownName
+from tunesmith.errors import BadOption, MissingPackage, ModelUnavailable, OtherBackend, UnknownName
 from tunesmith.networks.cuts import find_cut
 from tunesmith.networks.network import Network, Want
 from tunesmith.networks.prefix import Prefix
@@ -204,6 +204,125 @@ def test_the_form_of_an_own_model_is_said_and_can_be_chosen(
         load(f"{tmp_path / 'bare.keras'}?preprocess=torhc", want())
 
 
+def of_own(keras: Any, tiny: Make, how: str) -> Any:
+    """A model that normalises its pictures itself, in front of a network of keras.applications or in it."""
+    layers, applications = keras.layers, keras.applications
+    base = applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35)
+    given = keras.Input((32, 32, 3))
+    if how == "preprocess_input":
+        x = base(applications.mobilenet_v2.preprocess_input(given), training=False)
+    elif how == "caffe":
+        base = tiny(top=False, rescales=False)
+        base.name = "resnet50"
+        given = keras.Input((16, 16, 3))
+        x = base(applications.resnet.preprocess_input(given))
+    elif how == "sequential":
+        return keras.Sequential([given, layers.Rescaling(1 / 127.5, offset=-1), base])
+    elif how == "augmented":
+        x = layers.RandomRotation(0.1)(layers.RandomFlip("horizontal")(given))
+        x = base(layers.Rescaling(1 / 127.5, offset=-1)(x))
+    elif how == "augmentation within":
+        augmentation = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomZoom(0.1)])
+        x = base(layers.Rescaling(1 / 127.5, offset=-1)(augmentation(given)))
+    else:
+        x = applications.EfficientNetB0(weights=None, include_top=False, input_shape=(32, 32, 3))(given)
+    return keras.Model(given, x)
+
+
+@pytest.mark.parametrize(
+    "how", ["preprocess_input", "caffe", "sequential", "augmented", "augmentation within", "efficientnet"]
+)
+def test_a_model_that_normalises_pictures_itself_was_given_normalised_ones(
+    how: str, keras: Any, tiny: Make, tmp_path: Path
+) -> None:
+    model = of_own(keras, tiny, how)
+    model.save(tmp_path / "own.keras")
+    network = load(str(tmp_path / "own.keras"), want())
+    assert "images from 0 to 255, it normalises them itself" in " ".join(network.loaded)
+    module: Any = network.module.eval()
+    images = pixels(2, side=model.inputs[0].shape[1])
+    with torch.no_grad():
+        ours = module.backbone(module.images(network.preprocess.ready(images)))
+        theirs = model(images.permute(0, 2, 3, 1).float(), training=False)
+    assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_of_keras_within_gets_what_it_takes(keras: Any, tmp_path: Path) -> None:
+    base = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
+    )
+    given = keras.Input((32, 32, 3))
+    keras.Model(given, base(keras.layers.RandomFlip("horizontal")(given))).save(tmp_path / "own.keras")
+    loaded = " ".join(load(str(tmp_path / "own.keras"), want()).loaded)
+    assert "images from -1 to 1, as MobileNetV2 takes them" in loaded
+
+
+def test_a_top_that_is_a_model_of_its_own_is_taken_off(keras: Any, tiny: Make, tmp_path: Path) -> None:
+    layers = keras.layers
+    top = keras.Sequential(
+        [layers.GlobalAveragePooling2D(), layers.Dense(7, activation="softmax")], name="top"
+    )
+    model = keras.Sequential([keras.Input((16, 16, 3)), tiny(top=False), top])
+    model.save(tmp_path / "own.keras")
+    network = load(str(tmp_path / "own.keras"), want(7, head="pretrained"))
+    assert tuple(network.module.get_parameter("head.weight").shape) == (7, 8)
+    images = pixels(2)
+    theirs = model(images.permute(0, 2, 3, 1).float())
+    ready: Any = network.preprocess.ready(images)
+    with torch.no_grad():
+        found = network.module.eval()(ready)
+    assert torch.allclose(found.softmax(1), theirs, atol=1e-5)
+
+
+def test_a_normalisation_that_is_inverted_is_inverted(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    inverted = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 2.0, 4.0], invert=True)
+    adapted = layers.Normalization(invert=True)
+    adapted.adapt(torch.rand(16, 16, 16, 3).numpy())
+    given = keras.Input((16, 16, 3))
+    model = keras.Model(given, layers.Conv2D(4, 3)(adapted(inverted(given))))
+    model.save(tmp_path / "own.keras")
+    network = load(str(tmp_path / "own.keras"), want())
+    module: Any = network.module.eval()
+    images = torch.rand(2, 16, 16, 3)
+    with torch.no_grad():
+        assert torch.allclose(module.backbone(images), model(images), atol=1e-5)
+
+
+def test_a_random_crop_cuts_outside_training_too(keras: Any, tmp_path: Path) -> None:
+    given = keras.Input((20, 20, 3))
+    model = keras.Model(given, keras.layers.Conv2D(4, 3)(keras.layers.RandomCrop(16, 16)(given)))
+    model.save(tmp_path / "own.keras")
+    module: Any = load(str(tmp_path / "own.keras"), want()).module.train()
+    images = torch.rand(2, 20, 20, 3)
+    with torch.no_grad():
+        assert torch.allclose(module.backbone(images), model(images, training=False), atol=1e-5)
+
+
+def test_a_registered_class_whose_name_begins_with_random_stood_aside(keras: Any, tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable("mine")
+    class RandomDoubled(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    given = keras.Input((16, 16, 3))
+    model = keras.Model(given, keras.layers.Conv2D(4, 3)(RandomDoubled()(given)))
+    model.save(tmp_path / "own.keras")
+    module: Any = load(str(tmp_path / "own.keras"), want()).module.eval()
+    images = torch.rand(2, 16, 16, 3)
+    with torch.no_grad():
+        assert torch.allclose(module.backbone(images), model(images), atol=1e-5)
+
+
+def test_published_weights_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = r"weights of keras/ResNet50 are not on this machine.*keras/ResNet50@NAME\.weights\.h5, or start"
+    for name in ("keras/ResNet50@imagenet", "keras/ResNet50"):
+        with pytest.raises(ModelUnavailable, match=said):
+            load(name, want())
+
+
 # -- frozen, replay --------------------------------------------------------------------------------
 
 
@@ -275,6 +394,19 @@ def test_a_variable_that_asks_for_another_backend_is_refused(monkeypatch: pytest
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(BadOption, match="KERAS_BACKEND is 'tensorflow'; unset it"):
         keras_on_torch()
+
+
+def test_whoever_asked_for_no_network_of_keras_is_not_stopped_by_its_backend(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.verbs.candidates import _local
+    from tunesmith.verbs.looking import models
+
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    assert "timm/mobilenetv2_100" in [model.name.partition(".")[0] for model in models("mobilenetv2")]
+    _local("image-classification")
+    with pytest.raises(OtherBackend, match="already imported with the backend 'jax'"):
+        models("mobilenetv2", source="keras")
 
 
 def test_keras_that_is_not_installed_is_named_with_the_line_that_installs_it(

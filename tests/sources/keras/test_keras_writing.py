@@ -73,3 +73,18 @@ def test_a_network_of_another_source_is_refused(tmp_path: Path) -> None:
     network = load("torchvision/squeezenet1_1@none", want(size=64))
     with pytest.raises(BadOption, match=r"no network of Keras; a \.keras file holds those alone"):
         write_keras(network, LABELS, tmp_path / "out.keras")
+
+
+@pytest.mark.parametrize("name", ["logits", "pixels"])
+def test_a_model_may_be_called_as_a_layer_that_is_added(name: str, keras: Any, tmp_path: Path) -> None:
+    given = keras.Input((16, 16, 3))
+    keras.Model(given, keras.layers.Conv2D(4, 3)(given), name=name).save(tmp_path / "own.keras")
+    network = load(str(tmp_path / "own.keras"), want())
+    write_keras(network, LABELS, tmp_path / "out.keras")
+    opened = keras.saving.load_model(tmp_path / "out.keras", compile=False)
+    pixels = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        network.module.eval()
+        expected = network(pixels).softmax(1)
+    found = torch.as_tensor(opened.predict(pixels.permute(0, 2, 3, 1).numpy(), verbose=0))
+    assert torch.allclose(found, expected, atol=1e-4)
