@@ -32,6 +32,24 @@ def test_labels_that_are_numbers_with_a_point_are_classes(tmp_path: Path) -> Non
 def test_one_example_a_class_is_refused_with_the_first_names(tmp_path: Path, refusal: Refusal) -> None:
     said = refusal(read, table(tmp_path, [(f"w{i}", f"k{i}") for i in range(50)]))
     assert said.startswith("50 classes have a single example (k0, k1, k2, k3, k4 and 45 more)")
+    assert "if these are numbers" not in said
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ("{}.50 EUR", "'100.50 EUR', with a unit inside; write 100.50, and 'EUR' into its name"),
+        ("{}", "if these are numbers, name the task: --task text-regression"),
+    ],
+)
+def test_numbers_that_were_taken_for_classes_are_told_how_to_be_numbers(
+    form: str, says: str, tmp_path: Path, refusal: Refusal
+) -> None:
+    rows = "".join(f"word {n},{form.format(100 + n)}\n" for n in range(50))
+    (tmp_path / "prices.csv").write_text("text,label\n" + rows)
+    said = refusal(read, tmp_path / "prices.csv")
+    assert "50 classes have a single example" in said
+    assert says in said
 
 
 @pytest.mark.parametrize("split", ["test", "valid"])

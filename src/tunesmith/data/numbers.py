@@ -133,6 +133,25 @@ def hold_numbers(columns: Sequence[Sequence[Any]]) -> bool:
     return len(values) > MANY and bool((counts == 1).mean() > 0.5) and bool(wide)
 
 
+def said_numbers(names: Sequence[str]) -> str:
+    """The clause that says how classes that look like numbers would be read as these; nothing for others.
+
+    >>> said_numbers(["1000.50 EUR", "1005.00 EUR"])
+    "; if these are numbers, they are written as none ('1000.50 EUR', with a unit inside; write 1000.50, and 'EUR' into its name)"
+    >>> said_numbers(["7", "9"])
+    '; if these are numbers, name the task: --task text-regression or image-regression'
+    >>> said_numbers(["red", "9"])
+    ''
+    """  # noqa: E501
+    found = [number_of(name) for name in names[:1000] if not name[:1].isalpha()]  # "class 7" is a name
+    wrong = [own for own in found if isinstance(own, str) and "; write " in own]
+    if len(wrong) + sum(isinstance(own, float) for own in found) < MOSTLY * len(names[:1000]):
+        return ""
+    if wrong:
+        return f"; if these are numbers, they are written as none ({wrong[0]})"
+    return "; if these are numbers, name the task: --task text-regression or image-regression"
+
+
 def told(names: Sequence[str], numbers: NDArray[np.float64]) -> str:
     """What the columns of numbers hold, for the person who brought them.
 

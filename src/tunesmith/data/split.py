@@ -9,6 +9,7 @@ import numpy as np
 
 from tunesmith.data.data import SPLITS
 from tunesmith.data.labels import said_alike
+from tunesmith.data.numbers import said_numbers
 from tunesmith.data.rows import counted, some
 from tunesmith.errors import BadData, BadOption
 
@@ -116,7 +117,7 @@ def check_classes(splits: Ints, labels: Ints, names: Sequence[str]) -> None:
         word = "class has" if len(single) == 1 else f"{len(single):,} classes have"
         raise BadData(
             f"{word} a single example ({some(single)}), which cannot be both learned and tested"
-            f"{said_alike(single, names)}; add examples, or leave these out."
+            f"{said_alike(single, names) or said_numbers(single)}; add examples, or leave these out."
         )
     learned = np.bincount(labels[splits == TRAIN], minlength=len(names))
     for split in (VALID, TEST):
