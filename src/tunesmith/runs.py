@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith import markup
 from tunesmith.data.cache import cache_folder
+from tunesmith.data.data import Finding
 from tunesmith.data.images import unreadable
 from tunesmith.data.numbers import numbers_in
 from tunesmith.data.pairs import apart
@@ -58,7 +59,6 @@ from tunesmith.training.predicting import predict, predict_by
 if TYPE_CHECKING:
     from torch import nn
 
-    from tunesmith.data.data import Finding
 
 FACTS: Final = "facts.json"
 NETWORK: Final = "network.json"
@@ -289,23 +289,35 @@ class Run:
         batch: int = 32,
         engine: str = "auto",
         device: str = "auto",
+        left_out: list[Finding] | None = None,
         told: Callable[[str], None] | None = None,
     ) -> Scores:
         """Scores on labelled data; options as `tunesmith.evaluate` explains them.
 
+        left_out: where a finding goes for every item that cannot be read or has no label; None stops at the
+            first.
         told: where a line goes that says which engine answered, and how many texts were cut.
         Raises BadData for an example without a label, or with one that the run has not learned.
         """
         known(engine, "auto")
         _, task, labels = self.model
         asked = {"item": item, "target": target, "columns": columns, "split": split}
-        dataset = self._read(data, **_kind_of(task), pairs=_are_pairs(task, labels), **asked)
+        dataset = self._read(data, left_out, **_kind_of(task), pairs=_are_pairs(task, labels), **asked)
+        number = f"number for {' and '.join(labels.names)}"
+        what = {"classes": "label", "numbers": number}.get(task.answers, "answer")
         for where, label in zip(dataset["id"], dataset["label"], strict=True):
-            if label is None:
-                number = f"number for {' and '.join(labels.names)}"
-                what = {"classes": "label", "numbers": number}.get(task.answers, "answer")
+            if label is not None:
+                self._refuse_unknown(where, label, task, labels)
+            elif left_out is None:
                 raise BadData(f"{where} has no {what}, and without it nothing can be scored; use predict.")
-            self._refuse_unknown(where, label, task, labels)
+            else:
+                left_out.append(Finding("no_label", where, f"{where} has no {what}."))
+        if left_out is not None:
+            dataset = dataset.select([i for i, label in enumerate(dataset["label"]) if label is not None])
+            if task.takes == "image":
+                dataset = _readable(dataset, left_out)
+            if not len(dataset):
+                raise BadData(f"nothing is left to score: {left_out[0].message}")
         answers = self._answers(dataset, batch, engine, device, told)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
 

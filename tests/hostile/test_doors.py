@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -142,6 +143,28 @@ def test_predict_stops_at_a_damaged_photo_or_lists_it(
     assert "warning: left out: x.jpg is no image of a known format" in answer.err
     assert "warning: 1 item left out, 16 answered" in answer.err
     assert len(list(csv.DictReader(io.StringIO(answer.out)))) == 16
+
+
+def test_evaluate_stops_at_what_cannot_be_scored_or_lists_it(
+    tunesmith: Tunesmith, photo_run: Path, own_photos: Path
+) -> None:
+    (own_photos / "red" / "x.jpg").write_bytes(b"not a picture")
+    rows = [
+        "path,label",
+        "red/x.jpg,red",
+        *[f"red/{p.name},red" for p in sorted((own_photos / "red").glob("*.png"))],
+        "red/00.png,",
+    ]
+    (own_photos / "list.csv").write_text("\n".join(rows) + "\n")
+    stopped = tunesmith("evaluate", photo_run, own_photos / "list.csv")
+    assert stopped.code == 2
+    assert "has no label, and without it nothing can be scored; use predict" in stopped.err
+    answer = tunesmith("evaluate", photo_run, own_photos / "list.csv", "--skip-bad", "--json")
+    assert answer.code == 0, answer.err
+    assert "x.jpg is no image of a known format" in answer.err
+    assert "has no label" in answer.err
+    assert "warning: 2 items left out, 16 scored" in answer.err
+    assert json.loads(answer.out)["count"] == 16
 
 
 def test_predict_says_that_the_cache_cannot_be_written(

@@ -181,7 +181,8 @@ def _written(value: Any) -> Any:
 def _evaluate(*, json: bool = False, **options: Any) -> None:
     from tunesmith.verbs.reporting import Silent, words
 
-    scores = evaluate(**options, reporter=Silent() if json else None)
+    silent = json and not options.get("skip_bad")  # what was left out is listed, on standard error
+    scores = evaluate(**options, reporter=Silent() if silent else None)
     if json:
         _echo_json(scores.as_dict())
         return

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.verbs.environment import prepare
-from tunesmith.verbs.reporting import Lines
+from tunesmith.verbs.reporting import Lines, say_left_out
 
 if TYPE_CHECKING:
+    from tunesmith.data.data import Finding
     from tunesmith.evaluation import Scores
     from tunesmith.runs import Run
     from tunesmith.verbs.reporting import Reporter
@@ -22,6 +23,7 @@ def evaluate(
     target: str | None = None,
     columns: str | None = None,
     split: str | None = None,
+    skip_bad: bool = False,
     batch: int = 32,
     engine: str = "auto",
     device: str = "auto",
@@ -35,11 +37,12 @@ def evaluate(
     target: the column with labels, or columns of numbers with commas between.
     columns: names for the columns of a table without header.
     split: only this split, of data that have splits.
+    skip_bad: leave out items that cannot be read or have no label, listed and counted, instead of stopping.
     batch: items at a time, where the network itself runs.
     engine: what runs the network: auto, openvino, onnxruntime, compile or eager; auto: the first that agrees
         with it, where there are enough examples for that to pay.
     device: auto, cpu, cuda, cuda:N or mps.
-    reporter: where to tell which engine answered; None: lines on standard error.
+    reporter: where to tell what was left out, and which engine answered; None: lines on standard error.
 
     Raises BadData for a label that the run has not learned.
     """
@@ -47,7 +50,9 @@ def evaluate(
     from tunesmith.runs import Run as Opened
 
     opened = run if isinstance(run, Opened) else Opened.open(run)
-    return opened.evaluate(
+    left_out: list[Finding] | None = [] if skip_bad else None
+    say = reporter or Lines()
+    scores = opened.evaluate(
         data,
         item=item,
         target=target,
@@ -56,5 +61,8 @@ def evaluate(
         batch=batch,
         engine=engine,
         device=device,
-        told=(reporter or Lines()).say,
+        left_out=left_out,
+        told=say.say,
     )
+    say_left_out(left_out, f"{scores.count:,} scored", say)
+    return scores

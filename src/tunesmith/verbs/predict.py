@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunesmith.data.items import text_in
 from tunesmith.data.questions import TASK as QUESTIONS
-from tunesmith.data.rows import counted
 from tunesmith.errors import BadOption
 from tunesmith.verbs.environment import prepare
-from tunesmith.verbs.reporting import Lines
+from tunesmith.verbs.reporting import Lines, say_left_out
 
 if TYPE_CHECKING:
     from tunesmith.data.data import Finding
@@ -79,10 +78,7 @@ def predict(
         left_out=left_out,
         told=say.say,
     )
-    if left_out:
-        for finding in left_out:
-            say.warn(f"left out: {finding.message.rstrip('.')}")
-        say.warn(f"{counted(len(left_out), 'item')} left out, {len(answers):,} answered")
+    say_left_out(left_out, f"{len(answers):,} answered", say)
     return answers
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ from tunesmith.data.rows import counted
 from tunesmith.verbs.options import duration
 
 if TYPE_CHECKING:
+    from tunesmith.data.data import Finding
     from tunesmith.runs import Run
     from tunesmith.training.events import Event
     from tunesmith.training.rungs import Rung
@@ -37,6 +38,14 @@ class Reporter(Protocol):
 
     def finished(self, run: Run) -> None:
         """The run is scored and saved."""
+
+
+def say_left_out(left_out: Sequence[Finding] | None, done: str, say: Reporter) -> None:
+    """Say each item that was left out, and how many. done: what became of the others."""
+    if left_out:
+        for finding in left_out:
+            say.warn(f"left out: {finding.message.rstrip('.')}")
+        say.warn(f"{counted(len(left_out), 'item')} left out, {done}")
 
 
 class Lines:
