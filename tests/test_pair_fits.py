@@ -88,6 +88,18 @@ def test_another_process_predicts_the_same(run: Run, same: Path, tmp_path: Path)
     }
 
 
+def test_pairs_that_lack_a_text_are_answered_and_said(run: Run) -> None:
+    said: list[str] = []
+    given = [("a fox", "a fox"), ("a fox", " "), ("", "")]
+    assert len(run.predict(given, told=said.append)) == 3
+    assert [line for line in said if "lack" in line] == [
+        "2 of 3 pairs lack one of their texts; answers to these mean nothing"
+    ]
+    said.clear()
+    run.predict(given[:1], told=said.append)
+    assert not [line for line in said if "lack" in line]
+
+
 def test_an_evaluation_repeats_the_test_scores(run: Run, same: Path, tmp_path: Path) -> None:
     ids = {row["id"].partition(":")[2] for row in run.predictions}
     lines = same.read_text().splitlines()

@@ -253,7 +253,7 @@ class Run:
         A row says which item it is of; of a pair both texts.
 
         left_out: where a finding goes for every item that cannot be read; None stops at the first.
-        told: where a line goes that says which engine answered, and how many texts were cut.
+        told: where a line goes that says which engine answered, and how many texts were cut or are empty.
         """
         known(engine, "auto")
         _, task, labels = self.model
@@ -262,6 +262,8 @@ class Run:
         dataset = self._read(items, left_out, **_kind_of(task), pairs=pairs, others=True, **asked)
         if left_out is not None and task.takes == "image":
             dataset = _readable(dataset, left_out)
+        if told is not None and task.takes == "text" and (said := _without_words(dataset, pairs=pairs)):
+            told(said)
         names = _names(dataset, task, pairs=pairs)
         try:
             given = dataset.select_columns(["id", "item", *_given(dataset, task)])
@@ -402,6 +404,15 @@ def _kind_of(task: Task) -> dict[str, Any]:
 def _are_pairs(task: Task, labels: Labels) -> bool:
     """Whether an item is a pair of texts with an answer for both; tasks of parts read theirs themselves."""
     return task.answers != "parts" and task.want(labels).pairs
+
+
+def _without_words(dataset: Any, *, pairs: bool) -> str:
+    """That texts are empty, or pairs lack one of theirs; empty where that is of none."""
+    items = dataset["item"][:]
+    lacking = sum(not all(text.strip() for text in (apart(item) if pairs else (item,))) for item in items)
+    what = "lack one of their texts" if pairs else "are empty"
+    unit = "pairs" if pairs else "texts"
+    return f"{lacking:,} of {len(items):,} {unit} {what}; answers to these mean nothing" if lacking else ""
 
 
 def _names(dataset: Any, task: Task, *, pairs: bool) -> list[dict[str, Any]]:
