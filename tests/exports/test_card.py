@@ -13,6 +13,7 @@ import torch
 import tunesmith as ts
 from tunesmith.errors import BadOption
 from tunesmith.exports.licences import data_licence, weights_licence
+from tunesmith.exports.using import usage
 from tunesmith.verbs.reporting import Silent
 
 
@@ -118,3 +119,51 @@ def test_a_name_alone_is_not_loaded_without_saying_what_for(photo_run: Path) -> 
         ts.load("torchvision/resnet18@none")
     with pytest.raises(BadOption, match="is a run, whose network is loaded as it is; leave want out"):
         ts.load(str(photo_run), ts.Want("image-classification", 3))
+
+
+def test_the_call_of_timm_on_a_card_makes_the_network(number_run: Path, tmp_path: Path) -> None:
+    import re
+
+    import timm
+
+    folder = Path(ts.export(number_run, to="timm", out=tmp_path / "it", reporter=Silent()))
+    (call,) = re.findall(r"or create_model\((.*)\)$", (folder / "README.md").read_text(), re.M)
+    module = eval(
+        f"timm.create_model({call.replace('model.safetensors', str(folder / 'model.safetensors'))})"
+    )
+    assert "num_classes=1" in call
+    other = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(module.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "pairs", "says"),
+    [
+        ([1.0, 2.0], False, 'print(answer("a text", truncation=True, top_k=None))'),
+        ([1.0], False, 'print(answer("a text", truncation=True))'),
+        ([], True, 'print(answer({"text": "a text", "text_pair": "a second text"}, truncation=True))'),
+    ],
+)
+def test_a_pipeline_is_shown_all_of_an_item_and_gives_every_number(
+    spreads: list[float], pairs: bool, says: str
+) -> None:
+    about = {
+        "format": "transformers",
+        "kind": "text-classification",
+        "labels": {"spreads": spreads},
+        "preprocess": {"takes": "text", "pairs": pairs},
+        "opens": {"class": "BertForSequenceClassification"},
+    }
+    assert says in usage(about)
+
+
+def test_a_label_cannot_break_a_card(photo_run: Path) -> None:
+    from tunesmith.exports.card import card
+    from tunesmith.verbs.carding import facts_of
+
+    run = ts.Run.open(photo_run)
+    facts = facts_of(run, run.scores)
+    facts.described["labels"]["names"] = ["<b>", "two\nlines", "green"]
+    text = card(facts)
+    assert "one of 3 labels (&lt;b>, two lines, green)" in text
