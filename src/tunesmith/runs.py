@@ -36,8 +36,10 @@ from tunesmith.data.numbers import numbers_in
 from tunesmith.data.pairs import apart
 from tunesmith.data.read import read_items
 from tunesmith.data.rows import counted
+from tunesmith.data.sides import empty_sides
 from tunesmith.data.stored import OTHER
 from tunesmith.data.tags import marked
+from tunesmith.data.texts import empty_texts
 from tunesmith.engines.engine import Engine, known
 from tunesmith.errors import BadData, BadOption, BadRun, TunesmithError
 from tunesmith.evaluation import Scores, evaluate
@@ -58,7 +60,6 @@ from tunesmith.training.predicting import predict, predict_by
 
 if TYPE_CHECKING:
     from torch import nn
-
 
 FACTS: Final = "facts.json"
 NETWORK: Final = "network.json"
@@ -307,19 +308,21 @@ class Run:
         dataset = self._read(data, left_out, **_kind_of(task), pairs=_are_pairs(task, labels), **asked)
         number = f"number for {' and '.join(labels.names)}"
         what = {"classes": "label", "numbers": number}.get(task.answers, "answer")
-        for where, label in zip(dataset["id"], dataset["label"], strict=True):
+        labelled = []
+        for row, (where, label) in enumerate(zip(dataset["id"], dataset["label"], strict=True)):
             if label is not None:
                 self._refuse_unknown(where, label, task, labels)
+                labelled.append(row)
             elif left_out is None:
                 raise BadData(f"{where} has no {what}, and without it nothing can be scored; use predict.")
             else:
                 left_out.append(Finding("no_label", where, f"{where} has no {what}."))
         if left_out is not None:
-            dataset = dataset.select([i for i, label in enumerate(dataset["label"]) if label is not None])
+            if not labelled:
+                raise BadData(f"nothing is left to score: {left_out[0].message}")
+            dataset = dataset.select(labelled)
             if task.takes == "image":
                 dataset = _readable(dataset, left_out)
-            if not len(dataset):
-                raise BadData(f"nothing is left to score: {left_out[0].message}")
         answers = self._answers(dataset, batch, engine, device, told)
         return evaluate(task, answers, task.targets(dataset, labels), labels)
 
@@ -408,11 +411,9 @@ def _are_pairs(task: Task, labels: Labels) -> bool:
 
 def _without_words(dataset: Any, *, pairs: bool) -> str:
     """That texts are empty, or pairs lack one of theirs; empty where that is of none."""
-    items = dataset["item"][:]
-    lacking = sum(not all(text.strip() for text in (apart(item) if pairs else (item,))) for item in items)
-    what = "lack one of their texts" if pairs else "are empty"
-    unit = "pairs" if pairs else "texts"
-    return f"{lacking:,} of {len(items):,} {unit} {what}; answers to these mean nothing" if lacking else ""
+    lacking = len(empty_sides(dataset) if pairs else empty_texts(dataset))
+    what = "pairs lack one of their texts" if pairs else "texts are empty"
+    return f"{lacking:,} of {len(dataset):,} {what}; answers to these mean nothing" if lacking else ""
 
 
 def _names(dataset: Any, task: Task, *, pairs: bool) -> list[dict[str, Any]]:

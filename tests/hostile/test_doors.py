@@ -167,6 +167,15 @@ def test_evaluate_stops_at_what_cannot_be_scored_or_lists_it(
     assert json.loads(answer.out)["count"] == 16
 
 
+def test_photos_of_which_none_has_a_label_leave_nothing_to_score(
+    tunesmith: Tunesmith, photo_run: Path, own_photos: Path
+) -> None:
+    (own_photos / "list.csv").write_text("path,label\nred/00.png,\nred/01.png,\n")
+    answer = tunesmith("evaluate", photo_run, own_photos / "list.csv", "--target", "label", "--skip-bad")
+    assert answer.code == 2
+    assert "nothing is left to score" in answer.err
+
+
 def test_predict_says_that_the_cache_cannot_be_written(
     tunesmith: Tunesmith, photo_run: Path, own_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
