@@ -112,7 +112,7 @@ def store(
                 groups.append(row.group)
                 content.update(_identity(row, size))
                 if found.takes == "image" and isinstance(row.item, str):
-                    located.update(row.item.encode("utf-8", "surrogatepass"))
+                    located.update(row.item.encode())
                 write(row)
         faults.raise_any(rows=len(labels.codes))
     except BaseException:

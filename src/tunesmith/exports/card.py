@@ -143,9 +143,8 @@ def _front(facts: Facts) -> str:
 
 def _introduction(facts: Facts) -> str:
     names, takes = facts.described["labels"]["names"], facts.described["preprocess"].get("takes", "input")
-    first = ", ".join(map(_plain, names[:MOST])) + (
-        f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    )
+    first = ", ".join(map(_plain, names[:MOST]))
+    first += f" and {len(names) - MOST} more" if len(names) > MOST else ""
     answers = {
         "classes": f"gives one of {len(names)} labels ({first})",
         "numbers": f"gives {first}",

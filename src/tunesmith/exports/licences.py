@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from tunesmith.errors import TunesmithError
 
-FILES: Final = ("LICENSE", "LICENCE", "COPYING")  # any case; alone, or as .txt or .md
+FILES: Final = ("LICENSE", "LICENCE", "COPYING")  # any case
+ENDINGS: Final = ("", ".txt", ".md")  # any case
+README: Final = "README.md"
 READ: Final = 64 * 2**10  # bytes of a file that may state a licence
 LONGEST: Final = 100  # signs of a line that is quoted
 PACKAGED: Final = {"sentence-transformers/all-MiniLM-L6-v2": "apache-2.0"}  # those that a package carries
@@ -47,16 +49,21 @@ def data_licence(data: object) -> str | None:
         return None
     path = Path(data).expanduser()
     try:
-        folder = path if path.is_dir() else path.parent
-        beside = {own.name: own for own in sorted(folder.iterdir())} if path.exists() else {}
+        if not path.exists():
+            return None
+        folder = path if path.is_dir() else path.parent  # of a million pictures, perhaps
+        stating = [own for own in folder.iterdir() if own.name == README or _is_licence(own)]
     except (OSError, ValueError):  # a name that no file can have
         return None
-    named = [name for name in beside if Path(name).stem.upper() in FILES]
-    named = [name for name in named if Path(name).suffix.lower() in ("", ".txt", ".md")]
-    for name, of in (("README.md", _front_matter), *((name, _first_line) for name in named)):
-        if name in beside and (found := of(_beginning(beside[name]))):
-            return f'"{found}", as {name} beside them says'
+    for own in sorted(stating, key=lambda own: (own.name != README, own.name)):
+        text = _beginning(own)
+        if found := _front_matter(text) if own.name == README else _first_line(text):
+            return f'"{found}", as {own.name} beside them says'
     return None
+
+
+def _is_licence(path: Path) -> bool:
+    return path.stem.upper() in FILES and path.suffix.lower() in ENDINGS
 
 
 def _beginning(path: Path) -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.engines.agreeing import TOLERANCE, difference, spread
+from tunesmith.engines.compiled import first_line
 from tunesmith.errors import BadExport, BadRun, TunesmithError
 from tunesmith.exports import FORMATS
 from tunesmith.exports.card import CARD
@@ -84,10 +85,8 @@ def prove(folder: Path) -> Proof:
         return _proven(folder, about)
     except TunesmithError:
         raise
-    # Whoever changes a folder may write its hashes anew.
+    # Whoever changes a folder may write its hashes anew; tasks assert what a batch of theirs holds.
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        from tunesmith.engines.compiled import first_line
-
         raise BadExport(
             f"{folder} does not hold what an export holds ({type(error).__name__}: {first_line(error)}); "
             f"copy it again from where it is whole, or export the run again."
@@ -106,8 +105,6 @@ def _proven(folder: Path, about: Mapping[str, Any]) -> Proof:
     except TunesmithError:
         raise
     except Exception as error:  # whatever a runtime raises
-        from tunesmith.engines.compiled import first_line
-
         raise BadExport(f"{folder} cannot be opened as {form.says}: {first_line(error)}") from error
     if runtime.labels != labels.names:
         raise BadExport(

@@ -61,7 +61,11 @@ class TimmCheckpoint:
         (folder / "config.json").write_text(
             json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8"
         )
-        given = {"num_classes": len(subject.labels.names), "checkpoint_path": self.file, **recipe["args"]}
+        given = {
+            "num_classes": config["num_classes"],
+            "checkpoint_path": self.file,
+            **config["model_args"],
+        }
         told = ", ".join([repr(config["architecture"]), *(f"{k}={v!r}" for k, v in given.items())])
         return {"call": f"create_model({told})"}
 

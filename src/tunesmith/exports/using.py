@@ -105,12 +105,8 @@ def _by_hand(about: Mapping[str, Any]) -> str:
         code += TEXT.format(max_length=form["max_length"], items=items) + "\n"
     else:
         code += f"inputs = ...  # arrays by name: {', '.join(about['inputs'])}\n\n"
-    filled = {"K": str(len(names)), "names": str(about["inputs"]), "call": about["opens"].get("call", "")}
-    opened = OPENED[about["format"]]
-    for key, value in filled.items():
-        opened = opened.replace(f"{{{key}}}", value)
-    code += opened
-    return code + _said(about)
+    opened = OPENED[about["format"]].replace("{K}", str(len(names))).replace("{names}", str(about["inputs"]))
+    return code + opened.replace("{call}", about["opens"].get("call", "")) + _said(about)
 
 
 def _said(about: Mapping[str, Any]) -> str:
@@ -130,14 +126,16 @@ def _piped(about: Mapping[str, Any]) -> str:
     if task == "question-answering":  # transformers 5 has no pipeline for it
         return READER
     code = ", trust_remote_code=True" if about["opens"]["class"] == "PooledForSequenceClassification" else ""
-    cut = ", truncation=True" if task == "text-classification" else ""
-    cut += ", top_k=None" if len(about["labels"]["spreads"]) > 1 else ""  # or it keeps the largest number
-    pair = '{"text": "a text", "text_pair": "a second text"}'
-    text = pair if about["preprocess"].get("pairs") else '"a text"'
-    item = '"picture.jpg"' if about["preprocess"]["takes"] == "image" else text
-    item += cut
+    if about["preprocess"]["takes"] == "image":
+        item = '"picture.jpg"'
+    elif about["preprocess"].get("pairs"):
+        item = '{"text": "a text", "text_pair": "a second text"}'
+    else:
+        item = '"a text"'
+    options = ", truncation=True" if task == "text-classification" else ""
+    options += ", top_k=None" if len(about["labels"]["spreads"]) > 1 else ""  # or only the largest number
     note = "  # runs pooled_transformers.py of this folder" if code else ""
     return (
         f"from transformers import pipeline\n\n"
-        f'answer = pipeline("{task}", model="."{code}){note}\nprint(answer({item}))\n'
+        f'answer = pipeline("{task}", model="."{code}){note}\nprint(answer({item}{options}))\n'
     )

@@ -115,9 +115,9 @@ def _from_file(keras: Any, name: Name, want: Want) -> Network:
         raise BadOption(f"{path} takes no argument but preprocess; found {', '.join(options)}.")
     file = read_keras_file(path)
     model = _model(keras, file.config, str(path))
+    check_images(model)
     with weights_of(path) as weights:
         matched = load_h5(model, weights, where=str(path), network=model.name)
-    check_images(model)
     kind, why = (str(asked), "as asked") if asked else form_inside(model, keras.applications)
     form = form_named(kind)
     size = want.image_size or model.inputs[0].shape[1] or SIZE

@@ -29,9 +29,8 @@ LAYERS: Final = _names(
     RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop
     RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert
     RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
-    RandomTranslation RandomZoom ReLU
-    Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
-    UpSampling2D ZeroPadding2D"""
+    RandomTranslation RandomZoom ReLU Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D
+    Subtract UnitNormalization UpSampling2D ZeroPadding2D"""
 )
 OPERATIONS: Final = _names(
     """Absolute Add BroadcastTo Clip Concatenate Divide Elu Exp ExpandDims Flip Gelu GetItem HardSigmoid

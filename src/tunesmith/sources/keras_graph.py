@@ -89,8 +89,7 @@ class KerasGraph(nn.Module):
     def _module(self, layer: Any) -> str:
         if id(layer) not in self._paths:
             path = free_name(self, _lasting_name(layer))
-            is_model = hasattr(layer, "layers")
-            self.add_module(path, KerasGraph(layer) if is_model else wrapped(layer))
+            self.add_module(path, KerasGraph(layer) if is_model(layer) else wrapped(layer))
             self._paths[id(layer)] = path
         return self._paths[id(layer)]
 
@@ -105,6 +104,11 @@ class KerasGraph(nn.Module):
                     return made_by.get(leaf.number, "input") if isinstance(leaf, Slot) else leaf
 
                 module.reads.append(str(tree_map(name, (step.args, dict(step.kwargs)))))
+
+
+def is_model(layer: Any) -> bool:
+    """Whether a layer is a model of layers of its own."""
+    return hasattr(layer, "layers")
 
 
 def inner(model: Any) -> Any:

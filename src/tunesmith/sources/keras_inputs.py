@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.errors import BadOption
 from tunesmith.registry import did_you_mean
-from tunesmith.sources.keras_graph import calls, inner
+from tunesmith.sources.keras_graph import calls, inner, is_model
 
 INSIDE: Final = ("Rescaling", "Normalization")
 SPATIAL: Final = (
@@ -84,7 +84,7 @@ def form_inside(model: Any, applications: Any) -> tuple[str, str]:
         return "raw", "it normalises them itself"
     built = {_plain(name): name for name in dir(applications) if callable(getattr(applications, name))}
     for layer in (model, *model.layers):
-        if not hasattr(layer, "layers"):
+        if not is_model(layer):
             continue
         found = [name for plain, name in built.items() if _plain(layer.name).startswith(plain)]
         if found:
@@ -97,7 +97,7 @@ def _normalises(model: Any) -> bool:
     """Whether the first thing that a model does to the values of its pixels is to normalise them."""
     for node in calls(inner(model)):
         if not _stands_aside(node.operation):
-            if hasattr(node.operation, "layers"):
+            if is_model(node.operation):
                 return _normalises(node.operation)
             return type(node.operation).__name__ in (*INSIDE, *OPERATIONS)
     return False
@@ -105,7 +105,7 @@ def _normalises(model: Any) -> bool:
 
 def _stands_aside(operation: Any) -> bool:
     """Whether pixels keep their range in a layer, or in all of a model: augmentation, and other sizes."""
-    if hasattr(operation, "layers"):
+    if is_model(operation):
         return all(_stands_aside(node.operation) for node in calls(inner(operation)))
     kind = type(operation).__name__
     return kind in SPATIAL or kind.startswith("Random")

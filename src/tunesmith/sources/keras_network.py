@@ -13,12 +13,11 @@ from tunesmith.errors import BadOption
 from tunesmith.networks.assemble import assemble, image_example
 from tunesmith.networks.network import Network, Stage, Want
 from tunesmith.networks.preprocess import ImagePreprocess
-from tunesmith.sources.keras_graph import KerasGraph, inner
+from tunesmith.sources.keras_graph import KerasGraph, inner, is_model
 from tunesmith.sources.keras_layers import Held, KerasLayer
 from tunesmith.sources.keras_stages import by_blocks, stage_starts
 
 TOPS: Final = ("Dense", "Softmax", "Activation")  # what the last layer of a top is
-MODELS: Final = ("Functional", "Sequential")
 
 
 class Images(nn.Module):
@@ -108,12 +107,11 @@ def body_of(model: Any) -> Body:
     """Take a model's top off: softmax, a dense layer, dropout and average pooling, as far as it has them.
 
     A top that is a model of its own, at the end of this one, is taken off as well.
-    Raises BadOption for a model that ends in neither maps nor features, and as `check_images`.
+    Raises BadOption for a model that ends in neither maps nor features.
     """
     import keras
 
     functional = inner(model)
-    check_images(model)
     model.trainable = True  # otherwise weights that were frozen when it was saved count as statistics
     given = functional.inputs[0]
     end, dense, dropout = _unfolded(functional.outputs[0]), None, 0.0
@@ -156,7 +154,7 @@ def check_images(model: Any) -> None:
 def _channels_first(model: Any) -> str | None:
     """The name of a layer that puts channels first."""
     for layer in model.layers:
-        if hasattr(layer, "layers"):
+        if is_model(layer):
             if name := _channels_first(layer):
                 return name
         elif getattr(layer, "data_format", None) == "channels_first":
@@ -167,9 +165,9 @@ def _channels_first(model: Any) -> str | None:
 def _unfolded(end: Any) -> Any:
     """An output with the layers behind it in this graph, where a model within, which is a top, made it."""
     operation = end._keras_history.operation
-    while hasattr(operation, "layers") and len(end.shape) == 2:
+    while is_model(operation) and len(end.shape) == 2:
         last = inner(operation).outputs[0]._keras_history.operation
-        if type(last).__name__ not in (*TOPS, *MODELS):
+        if type(last).__name__ not in TOPS and not is_model(last):
             break
         end = inner(operation)._run_through_graph([_input(end)], operation_fn=lambda layer: layer)
         end = end[0] if isinstance(end, list | tuple) else end

@@ -40,14 +40,6 @@ class Reporter(Protocol):
         """The run is scored and saved."""
 
 
-def say_left_out(left_out: Sequence[Finding] | None, done: str, say: Reporter) -> None:
-    """Say each item that was left out, and how many. done: what became of the others."""
-    if left_out:
-        for finding in left_out:
-            say.warn(f"left out: {finding.message.rstrip('.')}")
-        say.warn(f"{counted(len(left_out), 'item')} left out, {done}")
-
-
 class Lines:
     """Plain lines on standard error, one per epoch: for files, pipes and notebooks' logs."""
 
@@ -109,6 +101,14 @@ class Silent(Lines):
 
     def say(self, line: str) -> None:
         """Nothing."""
+
+
+def say_left_out(left_out: Sequence[Finding] | None, done: str, say: Reporter) -> None:
+    """Say each item that was left out, and how many. done: what became of the others."""
+    if left_out:
+        for finding in left_out:
+            say.warn(f"left out: {finding.message.rstrip('.')}")
+        say.warn(f"{counted(len(left_out), 'item')} left out, {done}")
 
 
 def epoch_heading(row: dict[str, Any]) -> str:

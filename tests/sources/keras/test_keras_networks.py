@@ -241,10 +241,15 @@ def test_a_model_that_normalises_pictures_itself_was_given_normalised_ones(
     assert "images from 0 to 255, it normalises them itself" in " ".join(network.loaded)
     module: Any = network.module.eval()
     images = pixels(2, side=model.inputs[0].shape[1])
+    ready: Any = network.preprocess.ready(images)
     with torch.no_grad():
-        ours = module.backbone(module.images(network.preprocess.ready(images)))
+        ours = module.backbone(module.images(ready))
         theirs = model(images.permute(0, 2, 3, 1).float(), training=False)
+        twice = module.backbone(module.images(ready / 127.5 - 1))
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    size = theirs.abs().max()  # random weights may make small maps
+    assert torch.allclose(ours / size, theirs / size, atol=1e-3)
+    assert not torch.allclose(twice / size, theirs / size, atol=1e-3), "or the test is blind"
 
 
 def test_a_network_of_keras_within_gets_what_it_takes(keras: Any, tmp_path: Path) -> None:
@@ -272,6 +277,7 @@ def test_a_top_that_is_a_model_of_its_own_is_taken_off(keras: Any, tiny: Make, t
     with torch.no_grad():
         found = network.module.eval()(ready)
     assert torch.allclose(found.softmax(1), theirs, atol=1e-5)
+    assert not torch.allclose(found.softmax(1).flip(0), theirs, atol=1e-5), "or the test is blind"
 
 
 def test_a_normalisation_that_is_inverted_is_inverted(keras: Any, tmp_path: Path) -> None:

@@ -88,3 +88,4 @@ def test_a_model_may_be_called_as_a_layer_that_is_added(name: str, keras: Any, t
         expected = network(pixels).softmax(1)
     found = torch.as_tensor(opened.predict(pixels.permute(0, 2, 3, 1).numpy(), verbose=0))
     assert torch.allclose(found, expected, atol=1e-4)
+    assert not torch.allclose(found.flip(0), expected, atol=1e-4), "or the test is blind"
